@@ -1,0 +1,59 @@
+//! Control frames: the state of a directory, which is no record.
+
+use crate::durable::Bound;
+use crate::layout::layout;
+
+const WAL_STATE: u32 = 1;
+
+layout! {
+    /// Fixed part of a control frame's payload.
+    StateFields, 40 bytes {
+        0 tag: u32 => "1: state of a Wal",
+        8 first_index: u64 => "records below it are dropped",
+        16 commit: u64 => "number of committed records, counted from index 0",
+        24 durable_segment: u64 => "durable bound when the frame was built: segment",
+        32 durable_position: u64 => "and position in it",
+    }
+}
+
+/// The state of a directory. Whole each time: the last one wins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Records below this index are dropped.
+    pub first_index: u64,
+    /// Number of committed records, counted from index 0: the committed index plus one.
+    pub commit: u64,
+    /// Everything before it was durable when the frame was built.
+    pub durable: Bound,
+    /// Name of the codec the directory was created with.
+    pub codec: String,
+}
+
+impl State {
+    /// The payload of the control frame.
+    pub fn encode(&self) -> Vec<u8> {
+        let fields = StateFields {
+            tag: WAL_STATE,
+            first_index: self.first_index,
+            commit: self.commit,
+            durable_segment: self.durable.segment,
+            durable_position: self.durable.position,
+        };
+        [fields.encode().as_slice(), self.codec.as_bytes()].concat()
+    }
+
+    /// Reads a payload whose checksum has held. `None`: a control frame that this build does not know.
+    pub fn decode(payload: &[u8]) -> Option<Self> {
+        let (fields, codec) = payload.split_first_chunk::<{ StateFields::LEN }>()?;
+        let fields = StateFields::decode(fields);
+        if fields.tag != WAL_STATE {
+            return None;
+        }
+        Some(Self {
+            first_index: fields.first_index,
+            commit: fields.commit,
+            durable: Bound { segment: fields.durable_segment, position: fields.durable_position },
+            codec: String::from_utf8(codec.to_vec()).ok()?,
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! From the threads of a log to the event loop of a handle: one threadsafe function a handle, which keeps no process alive unless it is told to.
+#![expect(unsafe_code, reason = "the border to N-API")]
+
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use napi::{Env, sys};
+use varve_wal::{Round, SegmentError};
+
+use crate::fault::Fault;
+
+/// What the event loop is to be told: the last word counts, so calls that come close together are one.
+#[derive(Default)]
+struct News {
+    durable: AtomicU64,
+    failed: Mutex<Option<SegmentError>>,
+}
+
+/// A pointer that N-API allows to be used from any thread.
+struct Threadsafe(sys::napi_threadsafe_function);
+
+// SAFETY: `napi_call_threadsafe_function` and `napi_release_threadsafe_function` may be called from any thread.
+unsafe impl Send for Threadsafe {}
+
+/// The way to one handle's event loop.
+pub struct Notifier {
+    /// `None` once the function is released, or its environment gone: its finalizer takes it away under this lock, so nobody calls what is freed.
+    function: Mutex<Option<Threadsafe>>,
+    news: News,
+    /// The handle waits for this index to be durable; 0: for nothing.
+    awaited: AtomicU64,
+}
+
+/// What the threadsafe function carries: the notifier, and the callback of the handle's thread.
+struct Context {
+    notifier: Arc<Notifier>,
+    callback: RefCell<Option<sys::napi_ref>>,
+}
+
+/// The side of a notifier that stays on the handle's thread.
+pub struct Settler {
+    notifier: Arc<Notifier>,
+    context: *const Context,
+}
+
+impl Notifier {
+    /// Has the event loop called, if it waits for this.
+    pub fn tell(&self, round: &Round) {
+        match round {
+            Round::Durable(index) => {
+                self.news.durable.fetch_max(*index, Ordering::AcqRel);
+                let awaited = self.awaited.load(Ordering::Acquire);
+                if awaited == 0 || *index < awaited {
+                    return;
+                }
+            }
+            Round::Failed(error) => {
+                self.news.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
+            }
+        }
+        if let Some(function) = self.function.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            // SAFETY: the function is not released while the lock is held. The queue has no bound, so this does not wait.
+            unsafe {
+                sys::napi_call_threadsafe_function(
+                    function.0,
+                    ptr::null_mut(),
+                    sys::ThreadsafeFunctionCallMode::nonblocking,
+                )
+            };
+        }
+    }
+
+    /// The handle waits until everything below `index` is durable.
+    pub fn await_durable(&self, index: u64) {
+        self.awaited.store(index.max(1), Ordering::Release);
+    }
+}
+
+impl Settler {
+    /// A way to the event loop of `env`, the environment of this thread.
+    pub fn new(env: sys::napi_env) -> napi::Result<Self> {
+        let notifier =
+            Arc::new(Notifier { function: Mutex::default(), news: News::default(), awaited: AtomicU64::new(0) });
+        let context =
+            Box::into_raw(Box::new(Context { notifier: Arc::clone(&notifier), callback: RefCell::default() }));
+        let (mut name, mut function) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: the context lives until the function's finalizer, which N-API calls once, when the function is released or its environment ends.
+        unsafe {
+            napi::check_status!(sys::napi_create_string_utf8(env, c"varve".as_ptr(), 5, &mut name))?;
+            napi::check_status!(sys::napi_create_threadsafe_function(
+                env,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                name,
+                0,
+                1,
+                context.cast(),
+                Some(finalize),
+                context.cast(),
+                Some(call),
+                &mut function,
+            ))?;
+            napi::check_status!(sys::napi_unref_threadsafe_function(env, function))?;
+        }
+        *notifier.function.lock().unwrap_or_else(PoisonError::into_inner) = Some(Threadsafe(function));
+        Ok(Self { notifier, context })
+    }
+
+    /// What other threads use.
+    pub fn notifier(&self) -> &Arc<Notifier> {
+        &self.notifier
+    }
+
+    /// Sets the function `(durableIndex, error?)` that is called.
+    pub fn set_callback(&self, env: sys::napi_env, callback: sys::napi_value) -> Result<(), Fault> {
+        let function = self.notifier.function.lock().unwrap_or_else(PoisonError::into_inner);
+        if function.is_none() {
+            return Err(Fault::closed());
+        }
+        let (mut kind, mut reference) = (0, ptr::null_mut());
+        // SAFETY: looks at a value, and takes a reference to it. The context is alive as long as the function is not released.
+        unsafe {
+            sys::napi_typeof(env, callback, &mut kind);
+            if kind != sys::ValueType::napi_function {
+                return Err(Fault::invalid("onSettled takes a function".into()));
+            }
+            sys::napi_create_reference(env, callback, 1, &mut reference);
+            if let Some(old) = (*self.context).callback.replace(Some(reference)) {
+                sys::napi_delete_reference(env, old);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the process has to stay alive for the next call.
+    pub fn keep_alive(&self, env: sys::napi_env, on: bool) {
+        if let Some(function) = self.notifier.function.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            // SAFETY: called on the environment's own thread, while the function is not released.
+            unsafe {
+                if on {
+                    sys::napi_ref_threadsafe_function(env, function.0);
+                } else {
+                    sys::napi_unref_threadsafe_function(env, function.0);
+                }
+            }
+        }
+    }
+
+    /// Ends it. What is on its way is still delivered.
+    pub fn release(&self) {
+        let function = self.notifier.function.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(function) = function {
+            // SAFETY: taken out under the lock, so it is released once, and used by nobody after.
+            unsafe { sys::napi_release_threadsafe_function(function.0, sys::ThreadsafeFunctionReleaseMode::release) };
+        }
+    }
+}
+
+impl Drop for Settler {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+unsafe extern "C" fn finalize(env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
+    // SAFETY: `data` is the box made in `new`, and this is its one finalizer.
+    let context = unsafe { Box::from_raw(data.cast::<Context>()) };
+    // Threads that are just calling hold this lock; those that come later find nothing.
+    context.notifier.function.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(reference) = context.callback.take() {
+        // SAFETY: the reference was made in this environment, and is given up once.
+        unsafe { sys::napi_delete_reference(env, reference) };
+    }
+}
+
+/// On the event loop.
+unsafe extern "C" fn call(env: sys::napi_env, _function: sys::napi_value, context: *mut c_void, _data: *mut c_void) {
+    if env.is_null() {
+        return;
+    }
+    // SAFETY: the context is alive until the finalizer, which comes after the last call.
+    let context = unsafe { &*context.cast::<Context>() };
+    let _a_panic_must_not_reach_node = catch_unwind(AssertUnwindSafe(|| deliver(env, context)));
+}
+
+fn deliver(env: sys::napi_env, context: &Context) {
+    let Some(reference) = *context.callback.borrow() else { return };
+    let news = &context.notifier.news;
+    let failed = news.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let error = failed.and_then(|error| Fault::from(varve_wal::Error::from(error)).to_js(&Env::from_raw(env)).ok());
+    let (mut callback, mut receiver) = (ptr::null_mut(), ptr::null_mut());
+    let mut arguments = [ptr::null_mut(); 2];
+    let durable = news.durable.load(Ordering::Acquire) as f64;
+    // SAFETY: plain calls on live values of this environment; an exception thrown by the callback is handed to the process, as Node does with its own.
+    unsafe {
+        sys::napi_get_reference_value(env, reference, &mut callback);
+        sys::napi_get_undefined(env, &mut receiver);
+        sys::napi_create_double(env, durable, &mut arguments[0]);
+        arguments[1] = error.map_or(receiver, |error| napi::JsValue::raw(&error));
+        if callback.is_null() {
+            return;
+        }
+        let status =
+            sys::napi_call_function(env, receiver, callback, arguments.len(), arguments.as_ptr(), ptr::null_mut());
+        if status == sys::Status::napi_pending_exception {
+            let mut exception = ptr::null_mut();
+            sys::napi_get_and_clear_last_exception(env, &mut exception);
+            sys::napi_fatal_exception(env, exception);
+        }
+    }
+}

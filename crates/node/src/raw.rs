@@ -1,0 +1,350 @@
+//! Plain N-API callbacks: what every hot call goes through. A function made here costs 8 ns a call, one made by `#[napi]` 80 to 300.
+//!
+//! This module and `notify` hold all `unsafe` of the addon. The rules that make it sound: everything here runs on the one thread of its
+//! environment; a function holds its state by a counted reference that its finalizer gives back; a pointer into a JavaScript
+//! buffer is used within the call that brought it, before any JavaScript can run; no panic leaves a callback.
+#![expect(unsafe_code, reason = "the border to N-API")]
+
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::rc::Rc;
+use std::slice;
+
+use napi::sys;
+
+use crate::fault::{Fault, throw};
+
+/// Most arguments that a plain function looks at.
+const MAX_ARGUMENTS: usize = 4;
+
+/// What a plain function gives back.
+pub enum Answer {
+    /// A number.
+    Number(f64),
+    /// Nothing.
+    Undefined,
+    /// A value made by other means.
+    Value(sys::napi_value),
+}
+
+/// A call under way.
+pub struct Call {
+    pub(crate) env: sys::napi_env,
+    arguments: [sys::napi_value; MAX_ARGUMENTS],
+    count: usize,
+}
+
+type Body<T> = fn(&Rc<T>, &Call) -> Result<Answer, Fault>;
+
+struct Bound<T> {
+    state: Rc<T>,
+    body: Body<T>,
+}
+
+/// Makes a function of JavaScript that calls `body` with `state`.
+pub fn function<T: 'static>(env: sys::napi_env, state: &Rc<T>, body: Body<T>) -> napi::Result<sys::napi_value> {
+    let bound = Box::into_raw(Box::new(Bound { state: Rc::clone(state), body }));
+    let mut made = ptr::null_mut();
+    // SAFETY: `bound` lives until the finalizer, which N-API calls when the function can no more be called. A function is an object, so
+    // it takes a finalizer.
+    unsafe {
+        napi::check_status!(sys::napi_create_function(
+            env,
+            ptr::null(),
+            0,
+            Some(trampoline::<T>),
+            bound.cast(),
+            &mut made
+        ))?;
+        napi::check_status!(sys::napi_add_finalizer(
+            env,
+            made,
+            bound.cast(),
+            Some(drop_bound::<T>),
+            ptr::null_mut(),
+            ptr::null_mut()
+        ))?;
+    }
+    Ok(made)
+}
+
+unsafe extern "C" fn drop_bound<T>(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
+    // SAFETY: `data` is the box of `function`, and this is its one finalizer.
+    let bound = unsafe { Box::from_raw(data.cast::<Bound<T>>()) };
+    let _a_panic_in_a_drop_must_not_reach_node = catch_unwind(AssertUnwindSafe(|| drop(bound)));
+}
+
+unsafe extern "C" fn trampoline<T: 'static>(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    let mut count = MAX_ARGUMENTS;
+    let mut arguments = MaybeUninit::<[sys::napi_value; MAX_ARGUMENTS]>::uninit();
+    let mut data = ptr::null_mut();
+    // SAFETY: the array has room for `count` values; N-API fills all of it, with `undefined` where no argument was given.
+    let status = unsafe {
+        sys::napi_get_cb_info(env, info, &mut count, arguments.as_mut_ptr().cast(), ptr::null_mut(), &mut data)
+    };
+    if status != sys::Status::napi_ok {
+        return ptr::null_mut();
+    }
+    // SAFETY: filled above; `data` is the box of `function`, alive as long as the function is.
+    let (call, bound) = unsafe { (Call { env, arguments: arguments.assume_init(), count }, &*data.cast::<Bound<T>>()) };
+    let outcome = catch_unwind(AssertUnwindSafe(|| (bound.body)(&bound.state, &call)));
+    match outcome {
+        Ok(Ok(answer)) => call.answer(answer),
+        Ok(Err(fault)) => throw(env, &fault),
+        Err(_) => throw(env, &Fault::panicked()),
+    }
+}
+
+/// Bytes that JavaScript lent for the call.
+pub enum Lent<'a> {
+    /// Of a buffer of this thread alone: nobody changes them while the call runs.
+    Private(&'a [u8]),
+    /// Of shared memory, copied: another thread may be writing there.
+    Shared(Vec<u8>),
+}
+
+impl Lent<'_> {
+    /// The bytes.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Private(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Call {
+    fn answer(&self, answer: Answer) -> sys::napi_value {
+        let mut value = ptr::null_mut();
+        // SAFETY: plain constructors of values; an error leaves null, which is `undefined`.
+        unsafe {
+            match answer {
+                Answer::Number(number) => {
+                    // A small integer needs no heap number.
+                    #[expect(clippy::cast_possible_truncation, reason = "compared with what it came from")]
+                    let small = number as i32;
+                    if f64::from(small) == number {
+                        sys::napi_create_int32(self.env, small, &mut value)
+                    } else {
+                        sys::napi_create_double(self.env, number, &mut value)
+                    }
+                }
+                Answer::Undefined => sys::napi_get_undefined(self.env, &mut value),
+                Answer::Value(made) => {
+                    value = made;
+                    sys::Status::napi_ok
+                }
+            };
+        }
+        value
+    }
+
+    /// Argument `at` as it is.
+    #[inline]
+    pub fn argument(&self, at: usize) -> sys::napi_value {
+        self.arguments.get(at).copied().unwrap_or(ptr::null_mut())
+    }
+
+    /// Argument `at`, if it is a number.
+    #[inline]
+    pub fn number(&self, at: usize) -> Option<f64> {
+        let mut number = 0.0;
+        // SAFETY: writes a double, or fails.
+        let status = unsafe { sys::napi_get_value_double(self.env, self.argument(at), &mut number) };
+        (status == sys::Status::napi_ok).then_some(number)
+    }
+
+    /// Argument `at`, if it is a boolean.
+    pub fn boolean(&self, at: usize) -> Option<bool> {
+        let mut value = false;
+        // SAFETY: writes a bool, or fails.
+        let status = unsafe { sys::napi_get_value_bool(self.env, self.argument(at), &mut value) };
+        (status == sys::Status::napi_ok).then_some(value)
+    }
+
+    /// Argument `at` as bytes: `None` if it is no `Uint8Array`, an error if its memory is gone.
+    #[inline]
+    pub fn bytes(&self, at: usize) -> Result<Option<Lent<'_>>, Fault> {
+        let Some((kind, data, len, buffer)) = self.typed_array(at) else { return Ok(None) };
+        if kind != sys::TypedarrayType::uint8_array && kind != sys::TypedarrayType::uint8_clamped_array {
+            return Ok(None);
+        }
+        if len == 0 {
+            self.refuse_detached(buffer)?;
+            return Ok(Some(Lent::Private(&[])));
+        }
+        let mut private = false;
+        // SAFETY: looks at a value. Shared memory is no `ArrayBuffer`.
+        unsafe { sys::napi_is_arraybuffer(self.env, buffer, &mut private) };
+        if private {
+            // SAFETY: `len` bytes at `data` are alive and unchanged until JavaScript runs again, which is after this call.
+            return Ok(Some(Lent::Private(unsafe { slice::from_raw_parts(data, len) })));
+        }
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(len).map_err(|_| Fault::invalid("the bytes do not fit in memory".into()))?;
+        // SAFETY: `len` bytes at `data` are alive, for shared memory is never freed under a view. Another thread may write to them
+        // meanwhile: they are copied byte by byte as they are, without a reference to them, and looked at only then.
+        unsafe {
+            ptr::copy_nonoverlapping(data, copy.as_mut_ptr(), len);
+            copy.set_len(len);
+        }
+        Ok(Some(Lent::Shared(copy)))
+    }
+
+    /// Argument `at` as bytes to write to. Empty if it is no `Uint8Array` or its memory is gone.
+    #[inline]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the memory belongs to JavaScript, which stands still; each argument is asked for once"
+    )]
+    pub fn slab(&self, at: usize) -> &mut [u8] {
+        match self.typed_array(at) {
+            // SAFETY: as in `bytes`; slabs are made by the facade, of private memory, and no two arguments of a call share one.
+            Some((sys::TypedarrayType::uint8_array, data, len, _)) if len > 0 => unsafe {
+                slice::from_raw_parts_mut(data, len)
+            },
+            _ => &mut [],
+        }
+    }
+
+    /// Argument `at` as 32-bit words. `None` if it is no `Uint32Array`.
+    #[inline]
+    #[expect(clippy::mut_from_ref, reason = "as in slab")]
+    pub fn words(&self, at: usize) -> Option<&mut [u32]> {
+        match self.typed_array(at) {
+            Some((sys::TypedarrayType::uint32_array, _, 0, _)) => Some(&mut []),
+            Some((sys::TypedarrayType::uint32_array, data, len, _)) => {
+                // SAFETY: as in `slab`; a `Uint32Array` is aligned to 4 bytes, and `len` counts its words.
+                Some(unsafe { slice::from_raw_parts_mut(data.cast(), len) })
+            }
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn typed_array(&self, at: usize) -> Option<(i32, *mut u8, usize, sys::napi_value)> {
+        let (mut kind, mut len, mut data, mut buffer) = (0, 0, ptr::null_mut(), ptr::null_mut());
+        // SAFETY: writes its four results, or fails where the argument is no typed array.
+        let status = unsafe {
+            sys::napi_get_typedarray_info(
+                self.env,
+                self.argument(at),
+                &mut kind,
+                &mut len,
+                &mut data,
+                &mut buffer,
+                ptr::null_mut(),
+            )
+        };
+        (status == sys::Status::napi_ok && (len == 0 || !data.is_null())).then_some((kind, data.cast(), len, buffer))
+    }
+
+    #[cold]
+    fn refuse_detached(&self, buffer: sys::napi_value) -> Result<(), Fault> {
+        let mut detached = false;
+        // SAFETY: looks at a value.
+        unsafe { sys::napi_is_detached_arraybuffer(self.env, buffer, &mut detached) };
+        if detached {
+            Err(Fault::invalid("the buffer is detached: its bytes have been transferred elsewhere".into()))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Hands argument `at`, if it is a string, to `read` as UTF-8. `scratch` is grown to its length.
+    #[inline]
+    pub fn utf8<R>(&self, at: usize, scratch: &mut Vec<u8>, read: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let mut len = 0;
+        let text = self.argument(at);
+        // SAFETY: N-API writes at most the capacity given, its closing zero included, and says how much it wrote.
+        unsafe {
+            let status = sys::napi_get_value_string_utf8(
+                self.env,
+                text,
+                scratch.as_mut_ptr().cast(),
+                scratch.capacity(),
+                &mut len,
+            );
+            if status != sys::Status::napi_ok {
+                return None;
+            }
+            // It stops before a character that does not fit: up to 3 bytes and the zero may be left.
+            if len + 4 >= scratch.capacity() {
+                sys::napi_get_value_string_utf8(self.env, text, ptr::null_mut(), 0, &mut len);
+                scratch.clear();
+                scratch.try_reserve_exact(len + 8).ok()?;
+                sys::napi_get_value_string_utf8(
+                    self.env,
+                    text,
+                    scratch.as_mut_ptr().cast(),
+                    scratch.capacity(),
+                    &mut len,
+                );
+            }
+            scratch.set_len(len);
+        }
+        let answer = read(scratch);
+        scratch.clear();
+        Some(answer)
+    }
+}
+
+/// An object with these properties.
+pub fn object(env: sys::napi_env, properties: &[(&std::ffi::CStr, sys::napi_value)]) -> napi::Result<sys::napi_value> {
+    let mut made = ptr::null_mut();
+    // SAFETY: makes an object, and sets properties of it to live values.
+    unsafe {
+        napi::check_status!(sys::napi_create_object(env, &mut made))?;
+        for (name, value) in properties {
+            napi::check_status!(sys::napi_set_named_property(env, made, name.as_ptr(), *value))?;
+        }
+    }
+    Ok(made)
+}
+
+/// A value made by these means, for what `#[napi]` returns.
+pub struct Made(pub sys::napi_value);
+
+impl napi::bindgen_prelude::TypeName for Made {
+    fn type_name() -> &'static str {
+        "unknown"
+    }
+
+    fn value_type() -> napi::ValueType {
+        napi::ValueType::Unknown
+    }
+}
+
+impl napi::bindgen_prelude::ToNapiValue for Made {
+    unsafe fn to_napi_value(_env: sys::napi_env, value: Self) -> napi::Result<sys::napi_value> {
+        Ok(value.0)
+    }
+}
+
+/// A value out of anything that N-API's library makes one of.
+pub fn value<T: napi::bindgen_prelude::ToNapiValue>(env: sys::napi_env, from: T) -> napi::Result<sys::napi_value> {
+    // SAFETY: `env` is the environment of this thread, and a callback of it is running.
+    unsafe { T::to_napi_value(env, from) }
+}
+
+impl Call {
+    /// `from` as an answer.
+    pub fn value<T: napi::bindgen_prelude::ToNapiValue>(&self, from: T) -> Result<Answer, Fault> {
+        value(self.env, from).map(Answer::Value).map_err(|error| Fault::invalid(error.reason))
+    }
+
+    /// True if argument `at` was not given.
+    #[inline]
+    pub fn is_undefined(&self, at: usize) -> bool {
+        if at >= self.count {
+            return true;
+        }
+        let mut kind = 0;
+        // SAFETY: looks at a value.
+        unsafe { sys::napi_typeof(self.env, self.argument(at), &mut kind) };
+        kind == sys::ValueType::napi_undefined
+    }
+}

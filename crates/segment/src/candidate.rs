@@ -1,0 +1,86 @@
+//! A segment file at first sight: header, footer and first state, and nothing between.
+
+use std::sync::Arc;
+
+use varve_format::{
+    BadHeader, DATA_START, FOOTER_LEN, Footer, Frame, FrameKind, HEADER_BLOCK_LEN, SegmentHeader, State,
+    read_header_block,
+};
+use varve_io::{Access, File};
+
+use crate::directory::Directory;
+use crate::error::{Error, Result};
+use crate::name::FileName;
+use crate::options::{MAX_SEGMENT_SIZE, SegmentOptions};
+
+/// What is seen of it.
+pub(crate) struct Candidate {
+    pub(crate) id: u64,
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) header: Option<SegmentHeader>,
+    pub(crate) footer: Option<Footer>,
+    pub(crate) state: Option<State>,
+}
+
+impl Candidate {
+    /// Looks at segment `id`. Gives the position of a copy of its header that is damaged, too.
+    pub(crate) fn read(directory: &Directory, id: u64, options: &SegmentOptions) -> Result<(Self, Option<u64>)> {
+        let file = directory.open(FileName::Segment(id), Access::Read)?;
+        let mut block = [0; HEADER_BLOCK_LEN];
+        let read = file.read_at(&mut block, 0)?;
+        let unsupported = |what| Error::Unsupported { path: directory.file(FileName::Segment(id)), what };
+        let (header, damaged_copy) = match read_header_block(&block[..read]) {
+            Ok(found) => (Some(found.header), found.damaged_copy),
+            Err(BadHeader::Version(version)) => {
+                let what =
+                    format!("of format version {version}, which this version of varve does not know; use a newer one");
+                return Err(unsupported(what));
+            }
+            Err(BadHeader::Damaged) => (None, None),
+        };
+        if header.is_some_and(|header| header.kind != options.kind as u8) {
+            return Err(unsupported("a segment of another engine".into()));
+        }
+        let fits = |header: &SegmentHeader| {
+            header.id == id
+                && header.capacity <= MAX_SEGMENT_SIZE
+                && header.capacity >= DATA_START + FOOTER_LEN
+                && header.capacity.is_multiple_of(8)
+        };
+        let header = header.filter(fits);
+        let (footer, state) = match &header {
+            Some(header) => (read_footer(&*file, header)?, read_state(&*file, header)?),
+            None => (None, None),
+        };
+        Ok((Self { id, file, header, footer, state }, damaged_copy))
+    }
+}
+
+fn read_frame<R>(
+    file: &dyn File,
+    header: &SegmentHeader,
+    position: u64,
+    len: usize,
+    read: impl FnOnce(Frame<'_>) -> Option<R>,
+) -> Result<Option<R>> {
+    let mut bytes = vec![0; len];
+    let got = file.read_at(&mut bytes, position)?;
+    Ok(Frame::read(&bytes[..got], header.salt, position).ok().and_then(read))
+}
+
+fn read_footer(file: &dyn File, header: &SegmentHeader) -> Result<Option<Footer>> {
+    let position = header.capacity - FOOTER_LEN;
+    let len = usize::try_from(FOOTER_LEN).unwrap_or(0);
+    read_frame(file, header, position, len, |frame| {
+        let payload = frame.payload.first_chunk().filter(|_| frame.kind == FrameKind::Footer)?;
+        let footer = Footer::decode(payload);
+        (footer.data_end >= DATA_START && footer.data_end <= position && footer.next_index >= header.first_index)
+            .then_some(footer)
+    })
+}
+
+fn read_state(file: &dyn File, header: &SegmentHeader) -> Result<Option<State>> {
+    read_frame(file, header, DATA_START, 1024, |frame| {
+        if frame.kind == FrameKind::Control { State::decode(frame.payload) } else { None }
+    })
+}

@@ -1,0 +1,90 @@
+//! Looking at a directory without opening it.
+
+use crate::directory::Directory;
+use crate::durable::DurableFile;
+use crate::error::Result;
+use crate::name::FileName;
+use crate::options::SegmentOptions;
+use crate::recover::is_torn;
+use crate::segment::{Sealed, Segment};
+use crate::survey::{Flaw, Gap, survey};
+
+/// What a directory holds.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// Segments of the log.
+    pub segments: usize,
+    /// Index of the first record.
+    pub first_index: u64,
+    /// Index after the last.
+    pub next_index: u64,
+    /// Every record below it is known to be durable, by the slots beside the segments.
+    pub durable_index: u64,
+    /// Records that can be read.
+    pub records: u64,
+    /// Bytes of the segment files.
+    pub file_bytes: u64,
+    /// The log would open, though it may have a torn tail.
+    pub ok: bool,
+    /// All that is not as it should be.
+    pub flaws: Vec<Flaw>,
+    /// Records that are lost.
+    pub gaps: Vec<Gap>,
+    /// Name of the codec.
+    pub codec: Option<String>,
+}
+
+/// Looks at all of `directory`, takes no lock, and changes nothing. Reads every frame if `verify`.
+pub fn inspect(directory: &Directory, options: &SegmentOptions, verify: bool) -> Result<Inspection> {
+    let mut found = survey(directory, options, verify, false)?;
+    let mut flaws = std::mem::take(&mut found.flaws);
+    let mut ok = true;
+    if let Some(stop) = found.stop {
+        let path = directory.file(FileName::Segment(stop.at.segment));
+        let position = stop.at.position;
+        if is_torn(&found, &stop) {
+            flaws.push(Flaw { path, position, reason: "torn tail" });
+            found.pieces.retain(|piece| piece.header.id <= stop.at.segment);
+        } else {
+            ok = false;
+            flaws.push(Flaw { path, position, reason: stop.reason });
+            found = survey(directory, options, verify, true)?;
+            let gap = |gap: &Gap| Flaw { path: gap.path.clone(), position: gap.position, reason: "records are lost" };
+            flaws.extend(found.gaps.iter().filter(|gap| gap.to > gap.from && gap.position != position).map(gap));
+        }
+    }
+    let cut = found.stop.filter(|_| ok).map(|stop| stop.index);
+    let state = found.state.as_ref();
+    let first_index = state.map_or(0, |state| state.first_index);
+    let next_index = found.pieces.last().map_or(first_index, |piece| piece.next_index);
+    let next_index = cut.map_or(next_index, |cut| next_index.min(cut));
+    let lost: u64 = found.gaps.iter().map(|gap| gap.to - gap.from).sum();
+    let mut file_bytes = 0;
+    for piece in &found.pieces {
+        file_bytes += piece.header.capacity;
+        if verify && piece.sealed {
+            let end = Sealed { data_end: piece.end, next_index: piece.next_index };
+            let segment = Segment::sealed(directory, piece.header, end, None, false);
+            if segment.sidecar_is_wrong(piece.positions.as_deref()) {
+                let path = directory.file(FileName::Sidecar(piece.header.id));
+                flaws.push(Flaw {
+                    path,
+                    position: 0,
+                    reason: "the sidecar index is damaged or stale; it will be rebuilt",
+                });
+            }
+        }
+    }
+    Ok(Inspection {
+        segments: found.pieces.len(),
+        first_index,
+        next_index,
+        durable_index: DurableFile::read(directory)?.map_or(first_index, |slot| slot.next_index.min(next_index)),
+        records: (next_index - first_index).saturating_sub(lost),
+        file_bytes,
+        ok,
+        flaws,
+        gaps: found.gaps,
+        codec: state.map(|state| state.codec.clone()),
+    })
+}

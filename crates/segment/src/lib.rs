@@ -1,0 +1,42 @@
+//! The substrate of all engines: preallocated files of checksummed frames.
+//!
+//! An engine's directory is a row of *segments*. One is active: an [`Appender`] builds frames in a group buffer and writes it
+//! by `pwrite`; all others are sealed. Readers look at segments through maps, and never past what is written. A [`Preparer`]
+//! makes the next file ready on a background thread. [`recover()`] finds, after a crash, what the log holds, and tells a torn tail
+//! from damage. Formats: `docs/formats/segment.md`.
+
+#![forbid(unsafe_code)]
+
+mod append;
+mod begin;
+mod candidate;
+mod contents;
+mod cursor;
+mod directory;
+mod durable;
+mod error;
+mod failure;
+mod inspect;
+mod name;
+mod options;
+mod prepare;
+mod recover;
+mod scan;
+mod segment;
+mod set;
+mod survey;
+
+pub use append::{Appender, BUFFER_LEN, Captured};
+pub use cursor::{Cursor, FILL_RECORDS, Fill, TABLE_LEN, Table};
+pub use directory::Directory;
+pub use durable::{DurableFile, DurablePlace};
+pub use error::{Error, ErrorCode, Result};
+pub use failure::Failure;
+pub use inspect::{Inspection, inspect};
+pub use name::FileName;
+pub use options::{MAX_CODEC_NAME, MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE, RECORD_OVERHEAD, SegmentOptions};
+pub use prepare::Preparer;
+pub use recover::{Recovered, Torn, recover};
+pub use segment::{Sealed, Segment};
+pub use set::SegmentSet;
+pub use survey::{Flaw, Gap};

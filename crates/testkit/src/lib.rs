@@ -1,0 +1,22 @@
+//! For tests only: the model of a log, the driver that crashes a real one and compares, images of directories.
+//!
+//! Everything is decided by a seed. What goes wrong is a [`Failure`], which prints the seed and what was done; the variable
+//! `VARVE_SEED` runs that one again, `VARVE_IMAGES` says how many images are looked at.
+
+#![forbid(unsafe_code)]
+
+pub mod explore;
+mod failure;
+mod model;
+mod open;
+mod payload;
+mod rng;
+mod script;
+mod verify;
+
+pub use failure::Failure;
+pub use model::Model;
+pub use open::{DIR, is_opening, open};
+pub use payload::{Content, payload};
+pub use rng::Rng;
+pub use verify::{read_all, verify};

@@ -1,0 +1,85 @@
+//! Looking at a log without opening it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use varve_io::Machine;
+use varve_segment::{Directory, Inspection, inspect};
+
+use crate::error::Result;
+use crate::options::WalOptions;
+
+/// A place that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// Where in it.
+    pub position: u64,
+    /// What is wrong.
+    pub reason: &'static str,
+}
+
+/// What a check found.
+#[derive(Debug, Clone)]
+pub struct CheckReport {
+    /// The log opens, and all that was durable is there. A torn tail is no damage.
+    pub ok: bool,
+    /// Segments.
+    pub segments: usize,
+    /// Records.
+    pub entries: u64,
+    /// Bytes of the segment files.
+    pub bytes: u64,
+    /// All that is not as it should be.
+    pub damage: Vec<Damage>,
+}
+
+/// The outline of a log.
+#[derive(Debug, Clone)]
+pub struct StatReport {
+    /// Records.
+    pub entries: u64,
+    /// Bytes of the segment files.
+    pub bytes: u64,
+    /// Segments.
+    pub segments: usize,
+    /// Index of the first record.
+    pub first_index: u64,
+    /// Index of the next record.
+    pub next_index: u64,
+    /// Every record below it is known to be durable.
+    pub durable_index: u64,
+}
+
+fn look(machine: Arc<dyn Machine>, dir: &Path, verify: bool) -> Result<Inspection> {
+    let options = WalOptions::default().resolve()?;
+    Ok(inspect(&Directory::new(machine, dir), &options, verify)?)
+}
+
+/// Checks every frame of the log at `dir`, which may be open. Changes nothing. Cost: all of the log is read.
+pub fn check(machine: Arc<dyn Machine>, dir: &Path) -> Result<CheckReport> {
+    let found = look(machine, dir, true)?;
+    let damage =
+        found.flaws.into_iter().map(|flaw| Damage { path: flaw.path, position: flaw.position, reason: flaw.reason });
+    Ok(CheckReport {
+        ok: found.ok,
+        segments: found.segments,
+        entries: found.records,
+        bytes: found.file_bytes,
+        damage: damage.collect(),
+    })
+}
+
+/// Outline of the log at `dir`, which may be open. Reads what is not known to be durable, and little else.
+pub fn stat(machine: Arc<dyn Machine>, dir: &Path) -> Result<StatReport> {
+    let found = look(machine, dir, false)?;
+    Ok(StatReport {
+        entries: found.records,
+        bytes: found.file_bytes,
+        segments: found.segments,
+        first_index: found.first_index,
+        next_index: found.next_index,
+        durable_index: found.durable_index,
+    })
+}

@@ -1,0 +1,27 @@
+//! The write-ahead log: records by index, appended at one end, read anywhere.
+//!
+//! What it is not: it knows nothing of keys, times or JavaScript. What it promises: `docs/durability.md`. What it is made of:
+//! [`varve_segment`], which keeps the frames; here are indexes, batches, the ladder of durability and who may open what.
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod error;
+mod group_commit;
+mod latency;
+mod open;
+mod options;
+mod reader;
+mod shared;
+mod stats;
+mod writer;
+
+pub use check::{CheckReport, Damage, StatReport, check, stat};
+pub use error::{Error, Result};
+pub use group_commit::{Listener, Round};
+pub use options::{MAX_BATCH_BYTES, MAX_INDEX, WalOptions};
+pub use reader::WalReader;
+pub use shared::{Handle, flush_all, open_shared};
+pub use stats::{RecoveryReport, WalStats};
+pub use varve_segment::{Error as SegmentError, ErrorCode, FILL_RECORDS, Fill, Gap, TABLE_LEN, Table, Torn};
+pub use writer::Wal;

@@ -1,0 +1,77 @@
+//! Opening a log.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
+
+use varve_io::{LockAttempt, Machine};
+use varve_segment::{Appender, Directory, Failure, FileName, SegmentOptions, SegmentSet, recover};
+
+use crate::error::Result;
+use crate::group_commit::GroupCommit;
+use crate::options::WalOptions;
+use crate::stats::RecoveryReport;
+use crate::writer::Wal;
+
+impl Wal {
+    /// Opens the log at `dir` for writing, and takes its lock. For one opener a process; [`crate::open_shared`] is for several.
+    pub fn open(machine: Arc<dyn Machine>, dir: &Path, options: &WalOptions) -> Result<Arc<Self>> {
+        let options = options.resolve()?;
+        if options.create {
+            machine.create_dir_all(dir)?;
+        }
+        let directory = Directory::new(machine, dir);
+        directory.names()?;
+        let lock = match directory.machine().lock(&directory.file(FileName::Lock))? {
+            LockAttempt::Held(lock) => lock,
+            LockAttempt::Busy(pid) => return Err(varve_segment::Error::Locked { path: dir.to_path_buf(), pid }.into()),
+        };
+        Self::open_locked(directory, options, lock)
+    }
+
+    fn open_locked(directory: Directory, options: SegmentOptions, lock: Box<dyn varve_io::Lock>) -> Result<Arc<Self>> {
+        let began = directory.machine().now_micros();
+        let found = recover(&directory, &options)?;
+        let micros = u64::try_from(directory.machine().now_micros() - began).unwrap_or(0);
+        let recovery = RecoveryReport { torn: found.torn, gaps: found.gaps, micros };
+        let failure = Arc::new(Failure::default());
+        let set = Arc::new(SegmentSet::new(found.segments));
+        let next_index = found.resume.next_index;
+        let appender = Appender::new(
+            &directory,
+            options.clone(),
+            Arc::clone(&set),
+            Arc::clone(&failure),
+            found.resume,
+            found.sealed_payload_bytes,
+        );
+        let commit = GroupCommit::new(
+            &directory,
+            Arc::clone(appender.durable()),
+            next_index,
+            found.durable_file,
+            Arc::clone(&failure),
+        );
+        Ok(Arc::new(Self {
+            max_record: appender.max_record(),
+            directory,
+            options,
+            appender: Mutex::new(appender),
+            set,
+            commit: Arc::new(commit),
+            failure,
+            next_index: AtomicU64::new(next_index),
+            first_index: AtomicU64::new(found.first_index),
+            recovery,
+            lock: Mutex::new(Some(lock)),
+            closed: AtomicBool::new(false),
+        }))
+    }
+}
+
+impl Drop for Wal {
+    fn drop(&mut self) {
+        // Never closed: what was accepted is still written and synced. Nobody is left to be told of an error.
+        let _nobody_to_tell: Result<()> = self.close();
+    }
+}

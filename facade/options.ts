@@ -1,0 +1,247 @@
+// Options are read once, own properties only, so that neither a polluted Object.prototype nor a getter changes what was checked.
+import { resolve } from 'node:path'
+import { type Codec, isCodec } from './codecs.ts'
+import { aborted, createError, invalid } from './errors.ts'
+import type { NativeWalOptions } from './native.ts'
+import type { CareOptions } from './reports.ts'
+
+/**
+ * How far a write has got when its call returns:
+ *  'buffered' (default) at memory speed: visible to every reader in the process at once, handed to the system at the end of the
+ *             event-loop turn or when 256 KiB have gathered. A process that is killed loses that turn at most.
+ *  'os'       the system has it: survives the end of the process, not of the machine
+ *  'disk'     it is durable: survives power loss
+ *  {…}        as 'buffered', and synced in the background: after each turn, after so many milliseconds, or so many bytes
+ * At every level `sync()` makes all before it durable; those that wait together share one sync.
+ */
+export type Durability = 'buffered' | 'os' | 'disk' | { syncEveryTurn?: boolean; syncEveryMs?: number; syncEveryBytes?: number }
+
+export interface OpenOptions {
+  /** Create the directory, with its parents, if it is missing. Default true. */
+  create?: boolean
+  /** Milliseconds to wait for another process's lock. Default 0: VARVE_LOCKED at once, its message naming the holder's pid. */
+  lockTimeout?: number
+  durability?: Durability
+  /** Check every checksum before opening. Default false: what was not yet known durable is always checked. */
+  verify?: boolean
+  /** A torn tail is cut and reported, its bytes kept in a `.torn` file. Any other damage fails the open, and changes
+   *  nothing; with 'skip' reading goes on behind it, and `stats().recovery.gaps` tells what is missing. Default 'fail'. */
+  onDamage?: 'fail' | 'skip'
+  /** Of `open` alone. */
+  signal?: AbortSignal
+}
+
+export interface WalOptions extends OpenOptions {
+  /** Bytes of one segment file. Default 16 MiB; 64 KiB to 1 GiB. */
+  segmentSize?: number
+  /** Index of the first record of a new log. Default 0. */
+  firstIndex?: number
+  /** 32-bit mark stored in every new segment. */
+  marker?: number
+}
+
+/** Of an `…Async` write: it resolves when this level is reached. Default: the engine's own, at least 'os'. */
+export interface WriteOptions {
+  durability?: 'os' | 'disk'
+}
+
+/** The write happens only if its first record gets this index; else VARVE_CONFLICT. */
+export interface Expected {
+  expectedIndex?: number
+}
+
+/** `durability`, as it is kept by a handle. */
+export interface Levels {
+  level: 'buffered' | 'os' | 'disk'
+  everyTurn: boolean
+  everyMs: number
+  everyBytes: number
+}
+
+type Values<K extends string> = { [key in K]?: unknown }
+
+const OPEN = ['create', 'lockTimeout', 'durability', 'verify', 'onDamage', 'signal', 'segmentSize', 'firstIndex', 'marker', 'codec'] as const
+const OPEN_LATER = ['readOnly', 'retention', 'commitGate', 'validateMarker'] as const
+
+/** What `open` and `openSync` take. */
+export function readOpenOptions(value: unknown): { native: NativeWalOptions; levels: Levels; codec: Codec<unknown> | undefined; signal: AbortSignal | undefined } {
+  const options = readOwn(value, OPEN, OPEN_LATER)
+  const codec = options.codec
+  if (codec !== undefined && !isCodec(codec)) {
+    throw invalid(`codec must have a name of 1 to 200 bytes, encode() and decode(), got ${show(codec)}`)
+  }
+  const { onDamage } = options
+  if (onDamage !== undefined && onDamage !== 'fail' && onDamage !== 'skip') throw invalid(`onDamage must be 'fail' or 'skip', got ${show(onDamage)}`)
+  const native: NativeWalOptions = Object.assign(new Read<object>(), { codecName: codec?.name ?? 'bytes' })
+  if (options.create !== undefined) native.create = flag('create', options.create)
+  if (options.lockTimeout !== undefined) native.lockTimeout = integer('lockTimeout', options.lockTimeout, 0, 0x7fffffff)
+  if (options.verify !== undefined) native.verify = flag('verify', options.verify)
+  if (onDamage !== undefined) native.onDamage = onDamage
+  if (options.segmentSize !== undefined) native.segmentSize = integer('segmentSize', options.segmentSize, 0x10000, 0x40000000)
+  if (options.firstIndex !== undefined) native.firstIndex = integer('firstIndex', options.firstIndex)
+  if (options.marker !== undefined) native.marker = integer('marker', options.marker, 0, 0xffffffff)
+  return { native, levels: readDurability(options.durability), codec, signal: readSignal(options.signal) }
+}
+
+/** What `check` takes. */
+export function readCareOptions(value: unknown): CareOptions {
+  const { signal, onProgress } = readOwn(value, ['signal', 'onProgress'])
+  if (onProgress !== undefined && typeof onProgress !== 'function') throw invalid(`onProgress must be a function, got ${show(onProgress)}`)
+  const options: CareOptions = {}
+  const read = readSignal(signal)
+  if (read !== undefined) options.signal = read
+  if (onProgress !== undefined) options.onProgress = onProgress as NonNullable<CareOptions['onProgress']>
+  return options
+}
+
+/** What `records` and `recordsAsync` take. */
+export function readScanOptions(value: unknown): { from: number | undefined; to: number | undefined; signal: AbortSignal | undefined } {
+  const { from, to, signal } = readOwn(value, ['from', 'to', 'signal'], ['zeroCopy'])
+  return {
+    from: from === undefined ? undefined : integer('from', from),
+    to: to === undefined ? undefined : integer('to', to),
+    signal: readSignal(signal),
+  }
+}
+
+/** What `reader` takes. */
+export function readReaderOptions(value: unknown): number | undefined {
+  const { from } = readOwn(value, ['from'], ['zeroCopy'])
+  return from === undefined ? undefined : integer('from', from)
+}
+
+/** What `get` takes, beside the index. */
+export function readGetOptions(value: unknown): void {
+  readOwn(value, [], ['zeroCopy'])
+}
+
+/** What a plain write takes. */
+export function readExpected(value: unknown): number | undefined {
+  const { expectedIndex } = readOwn(value, ['expectedIndex'])
+  return expectedIndex === undefined ? undefined : integer('expectedIndex', expectedIndex)
+}
+
+/** What an `…Async` write takes. */
+export function readWriteOptions(value: unknown, keys: readonly ('durability' | 'expectedIndex')[]): { durability: 'os' | 'disk' | undefined; expectedIndex: number | undefined } {
+  const { durability, expectedIndex } = readOwn(value, keys) as Values<'durability' | 'expectedIndex'>
+  if (durability !== undefined && durability !== 'os' && durability !== 'disk') throw invalid(`durability of one write must be 'os' or 'disk', got ${show(durability)}`)
+  return { durability, expectedIndex: expectedIndex === undefined ? undefined : integer('expectedIndex', expectedIndex) }
+}
+
+/** An index, offset or count: a safe integer of at least `min`. */
+export function integer(name: string, value: unknown, min = 0, max: number = Number.MAX_SAFE_INTEGER): number {
+  if (typeof value !== 'number') throw invalid(`${name} must be a number, got ${show(value)}`)
+  if (!Number.isSafeInteger(value) || value < min || value > max || Object.is(value, -0)) {
+    throw invalid(`${name} must be an integer from ${min} to ${max}, got ${show(value)}`, true)
+  }
+  return value
+}
+
+/** The absolute path of a directory. */
+export function readDir(value: unknown): string {
+  if (typeof value !== 'string') throw invalid(`dir must be a string, got ${show(value)}`)
+  if (value === '' || value.includes('\0')) throw invalid(`dir must be a path, got ${show(value)}`)
+  return resolve(value)
+}
+
+function readDurability(value: unknown): Levels {
+  if (value === undefined || value === 'buffered' || value === 'os' || value === 'disk') {
+    return { level: value ?? 'buffered', everyTurn: false, everyMs: 0, everyBytes: 0 }
+  }
+  if (typeof value !== 'object' || value === null) {
+    throw invalid(`durability must be 'buffered', 'os', 'disk' or an object with syncEvery…, got ${show(value)}`)
+  }
+  const { syncEveryTurn, syncEveryMs, syncEveryBytes } = readOwn(value, ['syncEveryTurn', 'syncEveryMs', 'syncEveryBytes'], [], 'durability')
+  return {
+    level: 'buffered',
+    everyTurn: syncEveryTurn !== undefined && flag('syncEveryTurn', syncEveryTurn),
+    everyMs: syncEveryMs === undefined ? 0 : integer('syncEveryMs', syncEveryMs, 1, 0x7fffffff),
+    everyBytes: syncEveryBytes === undefined ? 0 : integer('syncEveryBytes', syncEveryBytes, 1),
+  }
+}
+
+function readSignal(value: unknown): AbortSignal | undefined {
+  if (value === undefined) return undefined
+  const signal = value as AbortSignal | null
+  if (typeof signal !== 'object' || signal === null || typeof signal.aborted !== 'boolean' || typeof signal.addEventListener !== 'function') {
+    throw invalid(`signal must be an AbortSignal, got ${show(value)}`)
+  }
+  return signal
+}
+
+/** Throws if `signal` has been aborted. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw aborted(signal)
+}
+
+function flag(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw invalid(`${name} must be a boolean, got ${show(value)}`)
+  return value
+}
+
+/** What was read: an object without Object.prototype above it. */
+const Read = function () {} as unknown as new <V>() => V
+Read.prototype = Object.create(null)
+
+/** The own properties of a plain object, each read once. Those `later` are known, and refused unless they ask for nothing. */
+function readOwn<K extends string>(value: unknown, keys: readonly K[], later: readonly string[] = [], what = 'options'): Values<K> {
+  const read = new Read<Values<K>>()
+  if (value === undefined) return read
+  if (!isPlain(value)) throw invalid(`${what} must be a plain object, got ${show(value)}`)
+  for (const key of Object.keys(value)) {
+    const option = (value as Values<string>)[key]
+    if (option === undefined) continue
+    if ((keys as readonly string[]).includes(key)) {
+      read[key as K] = option
+    } else if (later.includes(key)) {
+      if (option !== false) throw createError('VARVE_UNSUPPORTED', `${key} is not in this release`)
+    } else {
+      throw invalid(`unknown option ${key}${suggestion(key, [...keys, ...later])}`)
+    }
+  }
+  return read
+}
+
+// Objects of another realm are plain too: theirs is another Object.prototype, but one with nothing above it.
+function isPlain(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype = Object.getPrototypeOf(value) as object | null
+  return prototype === null || prototype === Object.prototype || (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'hasOwnProperty'))
+}
+
+function suggestion(key: string, known: readonly string[]): string {
+  let best: string | undefined
+  let least = 1 + Math.floor(key.length / 3)
+  for (const name of known) {
+    const edits = distance(key.toLowerCase(), name.toLowerCase())
+    if (edits < least) [best, least] = [name, edits]
+  }
+  if (best !== undefined) return `; did you mean ${best}?`
+  return known.length > 0 ? `; known are ${known.join(', ')}` : '; none is known here'
+}
+
+/** Levenshtein's, by one row. A key of a length that no option has is not looked at. */
+function distance(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > 8) return Infinity
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1))
+    }
+    row = next
+  }
+  return row[b.length]!
+}
+
+/** A value, shortly, for a message: never its contents where they could be long or secret. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return value.length <= 40 ? JSON.stringify(value) : `a string of ${value.length} characters`
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'symbol' || value === null || value === undefined || typeof value === 'boolean') return String(value)
+  if (typeof value === 'number') return Object.is(value, -0) ? '-0' : String(value)
+  if (typeof value === 'function') return 'a function'
+  if (Array.isArray(value)) return 'an array'
+  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name
+  return typeof name === 'string' && name !== '' ? `an instance of ${name}` : 'an object'
+}

@@ -6,7 +6,6 @@
 #![expect(unsafe_code, reason = "the border to N-API")]
 
 use std::ffi::c_void;
-use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
@@ -36,15 +35,17 @@ pub struct Call {
     count: usize,
 }
 
-type Body<T> = fn(&Rc<T>, &Call) -> Result<Answer, Fault>;
-
-struct Bound<T> {
+struct Bound<T, F> {
     state: Rc<T>,
-    body: Body<T>,
+    body: F,
 }
 
-/// Makes a function of JavaScript that calls `body` with `state`.
-pub fn function<T: 'static>(env: sys::napi_env, state: &Rc<T>, body: Body<T>) -> napi::Result<sys::napi_value> {
+/// Makes a function of JavaScript that calls `body` with `state`. Each body gets a trampoline of its own, so that it is compiled into it.
+pub fn function<T, F>(env: sys::napi_env, state: &Rc<T>, body: F) -> napi::Result<sys::napi_value>
+where
+    T: 'static,
+    F: Fn(&Rc<T>, &Call) -> Result<Answer, Fault> + 'static,
+{
     let bound = Box::into_raw(Box::new(Bound { state: Rc::clone(state), body }));
     let mut made = ptr::null_mut();
     // SAFETY: `bound` lives until the finalizer, which N-API calls when the function can no more be called. A function is an object, so
@@ -54,7 +55,7 @@ pub fn function<T: 'static>(env: sys::napi_env, state: &Rc<T>, body: Body<T>) ->
             env,
             ptr::null(),
             0,
-            Some(trampoline::<T>),
+            Some(trampoline::<T, F>),
             bound.cast(),
             &mut made
         ))?;
@@ -62,7 +63,7 @@ pub fn function<T: 'static>(env: sys::napi_env, state: &Rc<T>, body: Body<T>) ->
             env,
             made,
             bound.cast(),
-            Some(drop_bound::<T>),
+            Some(drop_bound::<T, F>),
             ptr::null_mut(),
             ptr::null_mut()
         ))?;
@@ -70,31 +71,34 @@ pub fn function<T: 'static>(env: sys::napi_env, state: &Rc<T>, body: Body<T>) ->
     Ok(made)
 }
 
-unsafe extern "C" fn drop_bound<T>(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
+unsafe extern "C" fn drop_bound<T, F>(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
     // SAFETY: `data` is the box of `function`, and this is its one finalizer.
-    let bound = unsafe { Box::from_raw(data.cast::<Bound<T>>()) };
+    let bound = unsafe { Box::from_raw(data.cast::<Bound<T, F>>()) };
     let _a_panic_in_a_drop_must_not_reach_node = catch_unwind(AssertUnwindSafe(|| drop(bound)));
 }
 
-unsafe extern "C" fn trampoline<T: 'static>(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    let mut count = MAX_ARGUMENTS;
-    let mut arguments = MaybeUninit::<[sys::napi_value; MAX_ARGUMENTS]>::uninit();
+unsafe extern "C" fn trampoline<T, F>(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value
+where
+    T: 'static,
+    F: Fn(&Rc<T>, &Call) -> Result<Answer, Fault> + 'static,
+{
+    // Filled in place: moving what has just been written word by word in larger units costs more than the call itself.
+    let mut call = Call { env, arguments: [ptr::null_mut(); MAX_ARGUMENTS], count: MAX_ARGUMENTS };
     let mut data = ptr::null_mut();
     // SAFETY: the array has room for `count` values; N-API fills all of it, with `undefined` where no argument was given.
     let status = unsafe {
-        sys::napi_get_cb_info(env, info, &mut count, arguments.as_mut_ptr().cast(), ptr::null_mut(), &mut data)
+        sys::napi_get_cb_info(env, info, &mut call.count, call.arguments.as_mut_ptr(), ptr::null_mut(), &mut data)
     };
     if status != sys::Status::napi_ok {
         return ptr::null_mut();
     }
-    // SAFETY: filled above; `data` is the box of `function`, alive as long as the function is.
-    let (call, bound) = unsafe { (Call { env, arguments: arguments.assume_init(), count }, &*data.cast::<Bound<T>>()) };
-    let outcome = catch_unwind(AssertUnwindSafe(|| (bound.body)(&bound.state, &call)));
-    match outcome {
-        Ok(Ok(answer)) => call.answer(answer),
-        Ok(Err(fault)) => throw(env, &fault),
-        Err(_) => throw(env, &Fault::panicked()),
-    }
+    // SAFETY: `data` is the box of `function`, alive as long as the function is.
+    let bound = unsafe { &*data.cast::<Bound<T, F>>() };
+    catch_unwind(AssertUnwindSafe(|| match (bound.body)(&bound.state, &call) {
+        Ok(answer) => call.answer(answer),
+        Err(fault) => throw(env, &fault),
+    }))
+    .unwrap_or_else(|_| throw(env, &Fault::panicked()))
 }
 
 /// Bytes that JavaScript lent for the call.
@@ -117,6 +121,7 @@ impl Lent<'_> {
 }
 
 impl Call {
+    #[inline]
     fn answer(&self, answer: Answer) -> sys::napi_value {
         let mut value = ptr::null_mut();
         // SAFETY: plain constructors of values; an error leaves null, which is `undefined`.
@@ -169,7 +174,7 @@ impl Call {
     #[inline]
     pub fn bytes(&self, at: usize) -> Result<Option<Lent<'_>>, Fault> {
         let Some((kind, data, len, buffer)) = self.typed_array(at) else { return Ok(None) };
-        if kind != sys::TypedarrayType::uint8_array && kind != sys::TypedarrayType::uint8_clamped_array {
+        if kind != sys::TypedarrayType::uint8_array {
             return Ok(None);
         }
         if len == 0 {

@@ -76,6 +76,7 @@ fn index(call: &Call, at: usize) -> Result<u64, Fault> {
         .ok_or_else(|| Fault::out_of_bounds(format!("an index is a whole number from 0 to 2^53 - 1, and not {number}")))
 }
 
+#[inline]
 fn optional_index(call: &Call, at: usize) -> Result<Option<u64>, Fault> {
     if call.is_undefined(at) { Ok(None) } else { index(call, at).map(Some) }
 }
@@ -158,33 +159,35 @@ fn bind(env: &Env, handle: Handle, dir: &Path) -> napi::Result<Made> {
     let binding = Rc::new(WalBinding { handle: RefCell::new(Some(handle)), settler, listener, scratch });
     exit::watch(raw, &binding);
     let dir = crate::raw::value(raw, dir.display().to_string())?;
-    let make = |body| function(raw, &binding, body);
     object(
         raw,
         &[
             (c"dir", dir),
-            (c"append", make(append)?),
-            (c"appendPacked", make(append_packed)?),
-            (c"get", make(get)?),
-            (c"getAsync", make(get_async)?),
-            (c"firstIndex", make(|binding, _| Ok(answer(binding.wal()?.first_index())))?),
-            (c"nextIndex", make(|binding, _| Ok(answer(binding.wal()?.next_index())))?),
-            (c"durableIndex", make(|binding, _| Ok(answer(binding.wal()?.durable_index())))?),
-            (c"flush", make(|binding, _| Ok(binding.wal()?.flush().map(|()| Answer::Undefined)?))?),
-            (c"sync", make(|binding, _| Ok(binding.wal()?.sync().map(answer)?))?),
-            (c"requestSync", make(request_sync)?),
+            (c"append", function(raw, &binding, append)?),
+            (c"appendPacked", function(raw, &binding, append_packed)?),
+            (c"get", function(raw, &binding, get)?),
+            (c"getAsync", function(raw, &binding, get_async)?),
+            (c"firstIndex", function(raw, &binding, |binding, _| Ok(answer(binding.wal()?.first_index())))?),
+            (c"nextIndex", function(raw, &binding, |binding, _| Ok(answer(binding.wal()?.next_index())))?),
+            (c"durableIndex", function(raw, &binding, |binding, _| Ok(answer(binding.wal()?.durable_index())))?),
+            (c"flush", function(raw, &binding, |binding, _| Ok(binding.wal()?.flush().map(|()| Answer::Undefined)?))?),
+            (c"sync", function(raw, &binding, |binding, _| Ok(binding.wal()?.sync().map(answer)?))?),
+            (c"requestSync", function(raw, &binding, request_sync)?),
             (
                 c"onSettled",
-                make(|binding, call| {
+                function(raw, &binding, |binding, call| {
                     binding.settler.set_callback(call.env, call.argument(0)).map(|()| Answer::Undefined)
                 })?,
             ),
-            (c"keepAlive", make(keep_alive)?),
-            (c"reader", make(reader)?),
-            (c"rotate", make(|binding, _| Ok(binding.wal()?.rotate().map(|()| Answer::Undefined)?))?),
-            (c"stats", make(stats)?),
-            (c"close", make(close)?),
-            (c"closeSync", make(|binding, _| binding.close().map(|()| Answer::Undefined))?),
+            (c"keepAlive", function(raw, &binding, keep_alive)?),
+            (c"reader", function(raw, &binding, reader)?),
+            (
+                c"rotate",
+                function(raw, &binding, |binding, _| Ok(binding.wal()?.rotate().map(|()| Answer::Undefined)?))?,
+            ),
+            (c"stats", function(raw, &binding, stats)?),
+            (c"close", function(raw, &binding, close)?),
+            (c"closeSync", function(raw, &binding, |binding, _| binding.close().map(|()| Answer::Undefined))?),
         ],
     )
     .map(Made)
@@ -224,6 +227,7 @@ impl Drop for WalBinding {
     }
 }
 
+#[inline]
 fn append(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
     let wal = binding.wal()?;
     let expected = optional_index(call, 1)?;
@@ -308,14 +312,13 @@ fn reader(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
     let to = call.number(1).filter(|to| *to >= 0.0).map(|_| index(call, 1)).transpose()?;
     let reader = wal.reader(index(call, 0)?, to)?;
     let reader = Rc::new(ReaderBinding(RefCell::new(Some(reader))));
-    let make = |body| function(call.env, &reader, body);
     let made = || {
         object(
             call.env,
             &[
-                (c"fill", make(fill)?),
-                (c"seek", make(seek)?),
-                (c"close", make(|reader, _| Ok(reader.0.take()).map(|_| Answer::Undefined))?),
+                (c"fill", function(call.env, &reader, fill)?),
+                (c"seek", function(call.env, &reader, seek)?),
+                (c"close", function(call.env, &reader, |reader, _| Ok(reader.0.take()).map(|_| Answer::Undefined))?),
             ],
         )
     };

@@ -273,8 +273,6 @@ declare class Wal<T = Bytes> extends EventEmitter<WalEvents> {
   getAsync(index: number): Promise<T | undefined>;
   /** The records from `from` up to `to`, each with a Buffer of its own. VARVE_OUT_OF_RANGE if they lie outside of the log. */
   records(options?: ScanOptions): IterableIterator<WalRecord<T>>;
-  /** The same, leaving the event loop its turn between every 64 KiB. */
-  recordsAsync(options?: ScanOptions): AsyncIterableIterator<WalRecord<T>>;
   /** The cheapest way through: no object and no view a record. */
   reader(options?: {
     from?: number;

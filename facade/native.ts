@@ -55,13 +55,22 @@ export interface ReaderBinding {
   close(): void
 }
 
+/** Long work under way. */
+export interface Watched<T> {
+  readonly done: Promise<T>
+  /** Writes bytes, total bytes, segments, total segments. */
+  progress(table: Float64Array): void
+  /** Calls it off; `done` rejects soon. */
+  abort(): void
+}
+
 interface Addon {
   setErrorFactory(factory: typeof createError): void
   errorCodes(): string[]
   version(): string
   openWal(dir: string, options: NativeWalOptions): Promise<WalBinding>
   openWalSync(dir: string, options: NativeWalOptions): WalBinding
-  checkWal(dir: string, onProgress?: (progress: { bytes: number; totalBytes: number; segments: number; totalSegments: number }) => void): Promise<CheckReport>
+  checkWal(dir: string): Watched<CheckReport>
   statWal(dir: string): Promise<WalStats>
 }
 

@@ -94,7 +94,7 @@ export function readCareOptions(value: unknown): CareOptions {
   return options
 }
 
-/** What `records` and `recordsAsync` take. */
+/** What `records` takes. */
 export function readScanOptions(value: unknown): { from: number | undefined; to: number | undefined; signal: AbortSignal | undefined } {
   const { from, to, signal } = readOwn(value, ['from', 'to', 'signal'], ['zeroCopy'])
   return {

@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises'
 import type { Bytes, Codec } from './codecs.ts'
 import { type ReaderBinding, TABLE_INDEX, TABLE_SLOTS } from './native.ts'
 import { checkSignal, integer } from './options.ts'
@@ -177,11 +176,6 @@ export class Records<T> implements IterableIterator<WalRecord<T>> {
     this.#table = this.#window.table
   }
 
-  /** Whether the next step has to verify and copy records first. */
-  get exhausted(): boolean {
-    return this.#next === this.#count
-  }
-
   next(): IteratorResult<WalRecord<T>, undefined> {
     if (this.#signal !== undefined) this.#check(this.#signal)
     if ((this.#next === this.#count || this.#life.closed) && !this.#refill()) return { value: undefined, done: true }
@@ -224,20 +218,5 @@ export class Records<T> implements IterableIterator<WalRecord<T>> {
   #check(signal: AbortSignal): void {
     if (signal.aborted) this.return()
     checkSignal(signal)
-  }
-}
-
-/** The same for `for await`: between two slabs the event loop gets its turn. */
-export async function* readAsync<T>(begin: () => Records<T>): AsyncGenerator<WalRecord<T>, undefined> {
-  const records = begin()
-  try {
-    for (;;) {
-      if (records.exhausted) await setImmediate()
-      const step = records.next()
-      if (step.done === true) return undefined
-      yield step.value
-    }
-  } finally {
-    records.return()
   }
 }

@@ -8,8 +8,9 @@ import {
   readScanOptions, readWriteOptions, type WalOptions, type WriteOptions,
 } from './options.ts'
 import { checkAttached, pack, release } from './pack.ts'
-import { type Life, readAsync, Reader, Records, type WalReader, type WalRecord } from './reader.ts'
+import { type Life, Reader, Records, type WalReader, type WalRecord } from './reader.ts'
 import type { CareOptions, CheckReport, WalStats } from './reports.ts'
+import { watch } from './watch.ts'
 import { readLent, readOwn } from './slab.ts'
 
 export interface WalEvents {
@@ -87,18 +88,7 @@ export class Wal<T = Bytes> extends EventEmitter<WalEvents> {
     const path = readDir(dir)
     const { signal, onProgress } = readCareOptions(options)
     checkSignal(signal)
-    if (onProgress === undefined) return race(native.checkWal(path), signal)
-    let thrown: { error: unknown } | undefined
-    const report = await race(native.checkWal(path, (progress) => {
-      if (thrown !== undefined || signal?.aborted) return
-      try {
-        onProgress(progress)
-      } catch (error) {
-        thrown = { error }
-      }
-    }), signal)
-    if (thrown !== undefined) throw thrown.error
-    return report
+    return watch(native.checkWal(path), signal, onProgress)
   }
 
   /** What is in `dir`, without opening; works beside a writer. */
@@ -198,11 +188,6 @@ export class Wal<T = Bytes> extends EventEmitter<WalEvents> {
     return new Records(this.#reader(from, to), this.#codec, signal, this.#life)
   }
 
-  /** The same, leaving the event loop its turn between every 64 KiB. */
-  recordsAsync(options?: ScanOptions): AsyncIterableIterator<WalRecord<T>> {
-    return readAsync(() => this.records(options) as Records<T>)
-  }
-
   /** The cheapest way through: no object and no view a record. */
   reader(options?: { from?: number }): WalReader<T> {
     return new Reader(this.#reader(readReaderOptions(options)), this.#codec, this.#life)
@@ -262,7 +247,7 @@ export class Wal<T = Bytes> extends EventEmitter<WalEvents> {
   #encode(data: Input<T>): BytesLike {
     const codec = this.#codec
     const bytes = codec === undefined ? (data as BytesLike) : codec.encode(data as T)
-    if ((bytes as BytesLike | null | undefined)?.length === 0) checkAttached(bytes)
+    if (ArrayBuffer.isView(bytes) && bytes.length === 0) checkAttached(bytes)
     return bytes
   }
 

@@ -21,6 +21,10 @@ say('cargo test')
 const rust = await capture('cargo', ['test', '--workspace', '--no-fail-fast'])
 count(rust.code, rust.output, /^test result: \w+\. (\d+) passed/gm, /^test result: \w+\. \d+ passed; (\d+) failed/gm)
 
+say('cargo test: mutants of the crash explorer')
+const mutants = await capture('cargo', ['test', '--release', '-p', 'varve-testkit', '--features', 'mutants', '--test', 'mutants'])
+count(mutants.code, mutants.output, /^test result: \w+\. (\d+) passed/gm, /^test result: \w+\. \d+ passed; (\d+) failed/gm)
+
 say('ava')
 const ava = await capture(bin('ava'), process.argv.slice(2))
 // Its own sum leaves out the passed tests when others fail, so its lines are counted.

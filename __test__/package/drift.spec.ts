@@ -15,6 +15,25 @@ test('every code of the native side is one of ErrorCode', (t) => {
   for (const code of native.errorCodes()) t.true(declared.has(code), code)
 })
 
+test('docs/errors.md has every code, and no other', (t) => {
+  const declared = new Set(read('facade/errors.ts').match(/(?<=\| ')VARVE_[A-Z_]+(?=')/g))
+  const native = load(fileURLToPath(new URL('native.cjs', root))) as { errorCodes(): string[] }
+  const described = new Set(read('docs/errors.md').match(/(?<=^\| `)VARVE_[A-Z_]+/gm))
+  for (const code of described) t.true(declared.has(code), code)
+  for (const code of native.errorCodes()) t.true(described.has(code), code)
+})
+
+test('every test that docs/durability.md names exists', (t) => {
+  const table = /<!-- promises -->(.*)<!-- \/promises -->/s.exec(read('docs/durability.md'))?.[1] ?? ''
+  const sources = ['__test__', 'crates'].flatMap((folder) => readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
+    .filter((path) => /\.(spec\.ts|rs)$/.test(path)).map((path) => read(`${folder}/${path}`))).join('\n')
+  const rows = [...table.matchAll(/^\| P\d+ \|[^|]*\|(.*)\|$/gm)]
+  t.is(rows.length, 39)
+  for (const [, tests = ''] of rows) {
+    for (const [, name = ''] of tests.matchAll(/`([^`]{12,})`/g)) t.true(sources.includes(name), name)
+  }
+})
+
 test('index.d.ts is what the facade says', async (t) => {
   const { face } = (await import(new URL('scripts/face.mjs', root).href)) as { face(): Promise<Record<string, string>> }
   t.is(read('index.d.ts'), (await face())['index.d.ts']!)

@@ -20,7 +20,6 @@ export async function ofBytes(dir: string, signal: AbortSignal): Promise<number>
   const data: Bytes | undefined = log.get(index)
   const later: Buffer | undefined = await log.getAsync(index)
   for (const record of log.records({ from: first, to: index, signal })) record satisfies WalRecord
-  for await (const { data: bytes } of log.recordsAsync()) bytes satisfies Buffer
   using reader: WalReader = log.reader({ from: first })
   let bytes = 0
   while (reader.advance()) bytes += reader.end - reader.start + (reader.buffer[reader.start] ?? 0) + reader.index + reader.data().length

@@ -14,6 +14,7 @@ test('check reads every frame, and changes nothing', async (t) => {
   t.like(report, { ok: true, entries: 2000, damage: [] })
   t.true(report.segments > 2)
   t.true(report.bytes >= 200_000)
+  t.deepEqual(progress.at(-1), { bytes: report.bytes, totalBytes: report.bytes, segments: report.segments, totalSegments: report.segments })
   t.true(progress.every(({ bytes, totalBytes, segments, totalSegments }) => bytes <= totalBytes && segments <= totalSegments))
   t.deepEqual(contents(dir), before)
 })
@@ -22,10 +23,18 @@ test('an onProgress that throws fails its call', async (t) => {
   const log = freshWal(t)
   log.append('x')
   await log.sync()
-  let called = false
-  const check = Wal.check(log.dir, { onProgress: () => { called = true; throw new Error('mine') } })
-  const error = await check.then(() => undefined, (reason: Error) => reason)
-  t.is(error?.message, called ? 'mine' : undefined)
+  await t.throwsAsync(Wal.check(log.dir, { onProgress: () => { throw new Error('mine') } }), { message: 'mine' })
+})
+
+test('an aborted check ends with an AbortError', async (t) => {
+  const log = freshWal(t)
+  log.append('x')
+  await log.sync()
+  const control = new AbortController()
+  const check = Wal.check(log.dir, { signal: control.signal })
+  control.abort(new Error('enough'))
+  const error = await t.throwsAsync(check, { name: 'AbortError', code: 'ABORT_ERR' })
+  t.is((error.cause as Error).message, 'enough')
 })
 
 test('check and stat of what is not there is VARVE_IO, and makes nothing', async (t) => {

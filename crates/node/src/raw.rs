@@ -229,6 +229,18 @@ impl Call {
         }
     }
 
+    /// Argument `at` as doubles to write to. `None` if it is no `Float64Array`.
+    #[expect(clippy::mut_from_ref, reason = "as in slab")]
+    pub fn doubles(&self, at: usize) -> Option<&mut [f64]> {
+        match self.typed_array(at) {
+            Some((sys::TypedarrayType::float64_array, data, len, _)) if len > 0 => {
+                // SAFETY: as in `slab`; a `Float64Array` is aligned to 8 bytes, and `len` counts its numbers.
+                Some(unsafe { slice::from_raw_parts_mut(data.cast(), len) })
+            }
+            _ => None,
+        }
+    }
+
     #[inline]
     fn typed_array(&self, at: usize) -> Option<(i32, *mut u8, usize, sys::napi_value)> {
         let (mut kind, mut len, mut data, mut buffer) = (0, 0, ptr::null_mut(), ptr::null_mut());

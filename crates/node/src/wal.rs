@@ -10,7 +10,7 @@ use napi::Env;
 use napi::bindgen_prelude::{AsyncTask, Buffer};
 use varve_io::{Machine, RealMachine};
 use varve_wal::{
-    CheckReport, ErrorCode, Fill, Handle, StatReport, Wal, WalOptions, WalReader, check, open_shared, stat,
+    Care, ErrorCode, Fill, Handle, Progress, StatReport, Wal, WalOptions, WalReader, check, open_shared, stat,
 };
 
 use crate::fault::Fault;
@@ -136,11 +136,33 @@ pub fn open_wal_sync(env: Env, dir: String, options: NativeWalOptions) -> napi::
     bind(&env, handle, &dir)
 }
 
-/// Checks a log that need not be open.
-#[napi(ts_return_type = "Promise<unknown>")]
-pub fn check_wal(env: Env, dir: String) -> napi::Result<AsyncTask<Job<CheckReport>>> {
+/// Checks a log that need not be open. Gives the promise, and the means to watch and to end it: `{ done, progress(table), abort() }`.
+#[napi(catch_unwind, ts_return_type = "unknown")]
+pub fn check_wal(env: Env, dir: String) -> napi::Result<Made> {
     let dir = absolute(&dir).map_err(|fault| fault.to_napi(&env))?;
-    Ok(promise(move || Ok(check(Arc::clone(&MACHINE), &dir)?), report::check))
+    let (raw, care) = (env.raw(), Rc::new(Arc::new(Care::default())));
+    let watched = Arc::clone(&care);
+    let done = promise(move || Ok(check(Arc::clone(&MACHINE), &dir, &watched)?), report::check);
+    let progress = |care: &Rc<Arc<Care>>, call: &Call| {
+        let Progress { bytes, total_bytes, segments, total_segments } = care.progress();
+        if let Some(table) = call.doubles(0).and_then(|table| table.first_chunk_mut()) {
+            *table = [bytes as f64, total_bytes as f64, segments as f64, total_segments as f64];
+        }
+        Ok(Answer::Undefined)
+    };
+    let abort = |care: &Rc<Arc<Care>>, _: &Call| {
+        care.abort();
+        Ok(Answer::Undefined)
+    };
+    object(
+        raw,
+        &[
+            (c"done", crate::raw::value(raw, done)?),
+            (c"progress", function(raw, &care, progress)?),
+            (c"abort", function(raw, &care, abort)?),
+        ],
+    )
+    .map(Made)
 }
 
 /// Outline of a log that need not be open.

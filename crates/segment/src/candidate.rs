@@ -19,6 +19,8 @@ pub(crate) struct Candidate {
     pub(crate) file: Arc<dyn File>,
     pub(crate) header: Option<SegmentHeader>,
     pub(crate) footer: Option<Footer>,
+    /// The footer's place holds neither a footer nor zeros.
+    pub(crate) footer_torn: bool,
     pub(crate) state: Option<State>,
 }
 
@@ -52,7 +54,11 @@ impl Candidate {
             Some(header) => (read_footer(&*file, header)?, read_state(&*file, header)?),
             None => (None, None),
         };
-        Ok((Self { id, file, header, footer, state }, damaged_copy))
+        let footer_torn = match &header {
+            Some(header) if footer.is_none() => !is_footer_zero(&*file, header)?,
+            _ => false,
+        };
+        Ok((Self { id, file, header, footer, footer_torn, state }, damaged_copy))
     }
 }
 
@@ -77,6 +83,12 @@ fn read_footer(file: &dyn File, header: &SegmentHeader) -> Result<Option<Footer>
         (footer.data_end >= DATA_START && footer.data_end <= position && footer.next_index >= header.first_index)
             .then_some(footer)
     })
+}
+
+fn is_footer_zero(file: &dyn File, header: &SegmentHeader) -> Result<bool> {
+    let mut bytes = vec![0; usize::try_from(FOOTER_LEN).unwrap_or(0)];
+    file.read_at(&mut bytes, header.capacity - FOOTER_LEN)?;
+    Ok(bytes.iter().all(|byte| *byte == 0))
 }
 
 fn read_state(file: &dyn File, header: &SegmentHeader) -> Result<Option<State>> {

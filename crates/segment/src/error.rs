@@ -55,6 +55,8 @@ pub enum Error {
         /// What, and what to do.
         message: String,
     },
+    /// Long work was called off.
+    Aborted,
     /// A panic was caught while the log was locked: a defect of varve.
     Panicked,
 }
@@ -115,6 +117,8 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Io(_) | Self::Panicked => ErrorCode::Io,
+            // Whoever called it off knows; nobody else is told.
+            Self::Aborted => ErrorCode::Closed,
             Self::NoSpace(_) => ErrorCode::NoSpace,
             Self::SyncFailed(_) => ErrorCode::SyncFailed,
             Self::Corrupt { .. } => ErrorCode::Corrupt,
@@ -152,6 +156,7 @@ impl fmt::Display for Error {
             }
             Self::TooLarge { what, bytes, limit } => write!(f, "{what} of {bytes} bytes is over the limit of {limit}"),
             Self::Invalid { message } => f.write_str(message),
+            Self::Aborted => f.write_str("called off"),
             Self::Panicked => {
                 f.write_str("an earlier call failed inside varve, a defect; close the log and open it again")
             }

@@ -1,5 +1,6 @@
 //! Looking at a directory without opening it.
 
+use crate::care::Care;
 use crate::directory::Directory;
 use crate::durable::DurableFile;
 use crate::error::Result;
@@ -35,8 +36,8 @@ pub struct Inspection {
 }
 
 /// Looks at all of `directory`, takes no lock, and changes nothing. Reads every frame if `verify`.
-pub fn inspect(directory: &Directory, options: &SegmentOptions, verify: bool) -> Result<Inspection> {
-    let mut found = survey(directory, options, verify, false)?;
+pub fn inspect(directory: &Directory, options: &SegmentOptions, verify: bool, care: &Care) -> Result<Inspection> {
+    let mut found = survey(directory, options, verify, false, care)?;
     let mut flaws = std::mem::take(&mut found.flaws);
     let mut ok = true;
     if let Some(stop) = found.stop {
@@ -48,7 +49,7 @@ pub fn inspect(directory: &Directory, options: &SegmentOptions, verify: bool) ->
         } else {
             ok = false;
             flaws.push(Flaw { path, position, reason: stop.reason });
-            found = survey(directory, options, verify, true)?;
+            found = survey(directory, options, verify, true, care)?;
             let gap = |gap: &Gap| Flaw { path: gap.path.clone(), position: gap.position, reason: "records are lost" };
             flaws.extend(found.gaps.iter().filter(|gap| gap.to > gap.from && gap.position != position).map(gap));
         }

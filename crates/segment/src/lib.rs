@@ -10,6 +10,7 @@
 mod append;
 mod begin;
 mod candidate;
+mod care;
 mod contents;
 mod cursor;
 mod directory;
@@ -27,6 +28,7 @@ mod set;
 mod survey;
 
 pub use append::{Appender, BUFFER_LEN, Captured};
+pub use care::{Care, Progress};
 pub use cursor::{Cursor, FILL_RECORDS, Fill, TABLE_LEN, Table};
 pub use directory::Directory;
 pub use durable::{DurableFile, DurablePlace};

@@ -8,6 +8,7 @@ use varve_io::{Access, File};
 
 use crate::append::Resume;
 use crate::begin::{fresh_header, state_frame};
+use crate::care::Care;
 use crate::directory::Directory;
 use crate::durable::DurableFile;
 use crate::error::{Error, Result};
@@ -71,7 +72,7 @@ pub(crate) fn damage(directory: &Directory, stop: &Place) -> Error {
 /// error, and changes nothing; with `options.skip_damage` the log goes on behind it.
 pub fn recover(directory: &Directory, options: &SegmentOptions) -> Result<Recovered> {
     let verify = options.verify || options.skip_damage;
-    let mut found = survey(directory, options, verify, false)?;
+    let mut found = survey(directory, options, verify, false, &Care::default())?;
     if let Some(state) = &found.state
         && state.codec != options.codec
     {
@@ -88,7 +89,7 @@ pub fn recover(directory: &Directory, options: &SegmentOptions) -> Result<Recove
         if is_torn(&found, &stop) {
             torn_at = Some(stop);
         } else if options.skip_damage {
-            found = survey(directory, options, true, true)?;
+            found = survey(directory, options, true, true, &Care::default())?;
         } else {
             return Err(damage(directory, &stop));
         }

@@ -3,12 +3,11 @@
 
 use std::path::PathBuf;
 
-use varve_format::{
-    Bound, DATA_START, FOOTER_LEN, FrameKind, SegmentHeader, State,
-};
+use varve_format::{Bound, DATA_START, DurableSlot, FOOTER_LEN, FrameKind, SegmentHeader, State};
 use varve_io::Access;
 
 use crate::candidate::Candidate;
+use crate::care::Care;
 use crate::contents::{Lost, OpenBatch, scan};
 use crate::directory::Directory;
 use crate::durable::DurableFile;
@@ -73,7 +72,7 @@ pub(crate) struct Piece {
 }
 
 /// All of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Survey {
     pub(crate) pieces: Vec<Piece>,
     pub(crate) state: Option<State>,
@@ -98,7 +97,13 @@ pub(crate) struct Survey {
 
 /// Looks at all of `directory`. With `verify` every frame is read; else only those that are not known to be durable. With
 /// `skip` it goes on behind damage.
-pub(crate) fn survey(directory: &Directory, options: &SegmentOptions, verify: bool, skip: bool) -> Result<Survey> {
+pub(crate) fn survey(
+    directory: &Directory,
+    options: &SegmentOptions,
+    verify: bool,
+    skip: bool,
+    care: &Care,
+) -> Result<Survey> {
     let names = directory.names()?;
     let mut ids: Vec<u64> =
         names.iter().filter_map(|name| if let FileName::Segment(id) = name { Some(*id) } else { None }).collect();
@@ -109,19 +114,11 @@ pub(crate) fn survey(directory: &Directory, options: &SegmentOptions, verify: bo
         verify,
         skip,
         open_batch: None,
+        slot: None,
         survey: Survey {
-            pieces: Vec::new(),
-            state: None,
-            bound: Bound::default(),
-            stop: None,
-            gaps: Vec::new(),
-            flaws: Vec::new(),
-            last_generation: 0,
-            log: None,
-            last_id: 0,
-            dropped: Vec::new(),
             leftovers: names.iter().copied().filter(|name| matches!(name, FileName::Prepared(_))).collect(),
             ids,
+            ..Survey::default()
         },
         names,
     };
@@ -144,12 +141,19 @@ pub(crate) fn survey(directory: &Directory, options: &SegmentOptions, verify: bo
     // A slot of another log, copied here, says nothing of this one.
     if let Some(slot) = slot.filter(|slot| walk.survey.log.is_none_or(|log| log == slot.log)) {
         walk.survey.bound = walk.survey.bound.max(slot.bound());
+        walk.slot = Some(slot);
         walk.survey.log = Some(slot.log);
     }
     walk.survey.last_id = walk.survey.last_id.max(walk.survey.bound.segment);
+    let capacity = |candidate: &Candidate| candidate.header.map_or(0, |header| header.capacity);
+    care.expect(candidates.len() as u64, candidates.iter().map(capacity).sum());
     let last = candidates.len().saturating_sub(1);
     for (i, candidate) in candidates.iter().enumerate() {
+        if care.is_aborted() {
+            return Err(Error::Aborted);
+        }
         walk.visit(candidate, i == last)?;
+        care.done_segment(capacity(candidate));
     }
     walk.finish()?;
     walk.look_behind(&candidates)?;
@@ -161,6 +165,8 @@ struct Walk<'d> {
     verify: bool,
     skip: bool,
     open_batch: Option<OpenBatch>,
+    /// The newest slot, if it is of this log.
+    slot: Option<DurableSlot>,
     names: Vec<FileName>,
     survey: Survey,
 }
@@ -236,6 +242,9 @@ impl Walk<'_> {
         if self.skip && header.first_index >= extent && header.generation >= generation {
             self.lose_open_batch(extent);
             if header.first_index > extent {
+                if let Some(piece) = self.survey.pieces.last_mut() {
+                    piece.damaged = true;
+                }
                 let path = self.path(end.segment);
                 self.survey.gaps.push(Gap {
                     path,
@@ -339,6 +348,12 @@ impl Walk<'_> {
                     if piece.reason.is_empty() { "frames are missing before the footer" } else { piece.reason };
             }
         }
+        if candidate.footer_torn {
+            // A new footer must not be written over what is left of another.
+            piece.reason = if piece.clean { "the footer is damaged" } else { piece.reason };
+            piece.clean = false;
+            self.flaw(header.id, header.capacity - FOOTER_LEN, "the footer is damaged; the frames tell what it said");
+        }
         let path = self.path(header.id);
         if found.lost_batch.is_some() {
             self.open_batch = found.lost_batch;
@@ -379,6 +394,29 @@ impl Walk<'_> {
         self.survey.gaps.push(Gap { path, position: batch.at.position, bytes: 0, from: batch.index, to: extent });
     }
 
+    /// The records before the first segment that is left, and behind the last frame that is: their indexes are not used again.
+    fn lose_ends(&mut self) {
+        let state_first = self.survey.state.as_ref().map(|state| state.first_index);
+        if let (Some(piece), Some(from)) = (self.survey.pieces.first_mut(), state_first)
+            && piece.header.first_index > from
+        {
+            piece.damaged = true;
+            let (id, to) = (piece.header.id, piece.header.first_index);
+            let path = self.path(id.saturating_sub(1));
+            self.survey.gaps.insert(0, Gap { path, position: 0, bytes: 0, from, to });
+        }
+        if let (Some(piece), Some(slot)) = (self.survey.pieces.last_mut(), self.slot)
+            && slot.segment >= piece.header.generation_start
+            && slot.next_index > piece.next_index
+        {
+            piece.damaged = true;
+            let (id, position, from) = (piece.header.id, piece.end, piece.next_index);
+            piece.next_index = slot.next_index;
+            let path = self.path(id);
+            self.survey.gaps.push(Gap { path, position, bytes: 0, from, to: slot.next_index });
+        }
+    }
+
     /// How the log ends.
     fn finish(&mut self) -> Result<()> {
         if let Some(piece) = self.survey.pieces.last() {
@@ -395,6 +433,9 @@ impl Walk<'_> {
                 let extent = self.extent().unwrap_or(batch.index);
                 self.lose_open_batch(extent);
             }
+        }
+        if self.skip {
+            self.lose_ends();
         }
         let next = self.extent();
         let held_segments = |name: &FileName| matches!(name, FileName::Torn { .. } | FileName::Sidecar(_));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use varve_io::Machine;
 use varve_io::sim::SimMachine;
-use varve_wal::{CheckReport, WalOptions, check, stat};
+use varve_wal::{Care, CheckReport, WalOptions, check, stat};
 
 use crate::failure::Failure;
 use crate::model::Model;
@@ -80,14 +80,20 @@ impl Explorer {
     }
 
     /// A life on `image`, with images after each operation; then the same again and again, with a crash somewhere within it.
-    fn node(&mut self, image: &Image, model: &Model, options: &WalOptions, rng: &mut Rng, depth: usize) -> Result<(), Failure> {
+    fn node(
+        &mut self,
+        image: &Image,
+        model: &Model,
+        options: &WalOptions,
+        rng: &mut Rng,
+        depth: usize,
+    ) -> Result<(), Failure> {
         let max_record = options.segment_size.unwrap_or_default() - varve_segment::RECORD_OVERHEAD;
         let ops = script(rng, max_record);
         let payloads = rng.fork();
         let mark = self.trail.len();
-        let run = |crash_at| {
-            Life::new(image.machine.kill(), model.clone(), options.clone(), payloads.clone(), crash_at)
-        };
+        let run =
+            |crash_at| Life::new(image.machine.kill(), model.clone(), options.clone(), payloads.clone(), crash_at);
         let mut life = run(None);
         let looked = self.whole(&mut life, image, &ops, options, rng);
         self.trail.append(&mut life.trail);
@@ -124,7 +130,14 @@ impl Explorer {
         Ok(())
     }
 
-    fn whole(&mut self, life: &mut Life, image: &Image, ops: &[crate::script::Op], options: &WalOptions, rng: &mut Rng) -> Result<(), Failure> {
+    fn whole(
+        &mut self,
+        life: &mut Life,
+        image: &Image,
+        ops: &[crate::script::Op],
+        options: &WalOptions,
+        rng: &mut Rng,
+    ) -> Result<(), Failure> {
         life.open(image.least)?;
         for op in ops {
             let step = life.apply(op)?;
@@ -183,7 +196,15 @@ impl Explorer {
         Ok(())
     }
 
-    fn reopen(&mut self, machine: &SimMachine, least: u64, exact: bool, model: &Model, options: &WalOptions, rng: &mut Rng) -> Result<(), Failure> {
+    fn reopen(
+        &mut self,
+        machine: &SimMachine,
+        least: u64,
+        exact: bool,
+        model: &Model,
+        options: &WalOptions,
+        rng: &mut Rng,
+    ) -> Result<(), Failure> {
         self.images += 1;
         let checked = if rng.chance(50) { checked(machine)? } else { None };
         let options = WalOptions { verify: Some(rng.chance(50)), skip_damage: Some(rng.chance(20)), ..options.clone() };
@@ -198,7 +219,11 @@ impl Explorer {
         if let Some(checked) = checked
             && checked.entries != next - model.first()
         {
-            return Err(Failure::new(format!("check counts {} records, the log has {}", checked.entries, next - model.first())));
+            return Err(Failure::new(format!(
+                "check counts {} records, the log has {}",
+                checked.entries,
+                next - model.first()
+            )));
         }
         if let Some(wal) = life.wal.as_ref().filter(|_| rng.chance(20)) {
             verify(wal, &life.model, true)?;
@@ -232,7 +257,8 @@ impl Explorer {
         self.trail.push(format!("a crash that must leave {least}"));
         self.images += 1;
         life.model.lost_power();
-        let mut after = Life::new(life.machine.crash(rng.bits()), life.model.clone(), options.clone(), rng.fork(), None);
+        let mut after =
+            Life::new(life.machine.crash(rng.bits()), life.model.clone(), options.clone(), rng.fork(), None);
         let opened = after.open(least);
         self.trail.append(&mut after.trail);
         opened?;
@@ -247,7 +273,7 @@ fn checked(machine: &SimMachine) -> Result<Option<CheckReport>, Failure> {
         return Ok(None);
     }
     let changes = machine.changes();
-    let report = check(Arc::new(machine.clone()), dir)?;
+    let report = check(Arc::new(machine.clone()), dir, &Care::default())?;
     let outline = stat(Arc::new(machine.clone()), dir)?;
     if !report.ok {
         return Err(Failure::new(format!("check finds damage where there was only a crash: {:?}", report.damage)));

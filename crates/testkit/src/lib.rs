@@ -12,6 +12,7 @@ mod open;
 mod payload;
 mod rng;
 mod script;
+mod snapshot;
 mod verify;
 
 pub use failure::Failure;
@@ -19,4 +20,5 @@ pub use model::Model;
 pub use open::{DIR, is_opening, open};
 pub use payload::{Content, payload};
 pub use rng::Rng;
+pub use snapshot::{Snapshot, restore, snapshot};
 pub use verify::{read_all, verify};

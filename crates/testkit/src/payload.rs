@@ -70,7 +70,8 @@ fn frames(len: usize, machine: &SimMachine) -> Option<Arc<[u8]>> {
     let bytes = machine.contents(segments(machine).last()?).ok()?;
     let frames = walk(&bytes);
     let fitting = frames.iter().filter(|(_, frame)| frame.len() <= len);
-    let distance = |(position, frame): &&(u64, Frame<'_>)| frame.durable_position.map_or(u64::MAX, |durable| position - durable);
+    let distance =
+        |(position, frame): &&(u64, Frame<'_>)| frame.durable_position.map_or(u64::MAX, |durable| position - durable);
     let (position, frame) = fitting.min_by_key(distance)?;
     let at = usize::try_from(*position).ok()?;
     let copy = bytes.get(at..at + frame.len())?;

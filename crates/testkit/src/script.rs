@@ -63,7 +63,10 @@ fn op(rng: &mut Rng, max: usize) -> Op {
         84..91 => Op::Job,
         91..94 => Op::Close,
         94..96 => Op::Kill,
-        96..98 => Op::FailSync { operation: if rng.chance(70) { Operation::Sync } else { Operation::SyncDir }, passing: rng.below(3) },
+        96..98 => Op::FailSync {
+            operation: if rng.chance(70) { Operation::Sync } else { Operation::SyncDir },
+            passing: rng.below(3),
+        },
         _ => Op::FailWrite,
     }
 }
@@ -160,7 +163,8 @@ impl Life {
                 let bytes = self.payload(*content, *len, wal.max_record());
                 let expected = self.model.next();
                 self.model.attempt([Arc::clone(&bytes)]);
-                wal.append(&bytes, Some(expected)).map(|index| (index == expected, "another index than the next was given"))
+                wal.append(&bytes, Some(expected))
+                    .map(|index| (index == expected, "another index than the next was given"))
             }
             Op::Batch { content, lens } => {
                 let records: Vec<_> = lens.iter().map(|len| self.payload(*content, *len, wal.max_record())).collect();
@@ -172,7 +176,8 @@ impl Life {
                 let ends: Vec<u32> = ends.collect();
                 let data = records.concat();
                 self.model.attempt(records);
-                wal.append_packed(&data, &ends, Some(expected)).map(|index| (index == expected, "a batch got another index"))
+                wal.append_packed(&data, &ends, Some(expected))
+                    .map(|index| (index == expected, "a batch got another index"))
             }
             Op::Flush => wal.flush().map(|()| {
                 self.model.flushed();
@@ -238,7 +243,9 @@ impl Life {
                 Ok(if struck { Step::Failed } else { Step::Done })
             }
             Err(error) if !struck => Err(error.into()),
-            Err(error) if error.code() != code => Err(Failure::new(format!("{} is not {}", error.code().name(), code.name()))),
+            Err(error) if error.code() != code => {
+                Err(Failure::new(format!("{} is not {}", error.code().name(), code.name())))
+            }
             Err(error) => {
                 let later = [wal.append(b"x", None).err(), wal.flush().err(), wal.sync().err(), wal.rotate().err()];
                 if later.iter().any(|later| later.as_ref().map(ToString::to_string) != Some(error.to_string())) {

@@ -8,7 +8,12 @@ use crate::failure::Failure;
 use crate::model::Model;
 
 /// Hands every record from `from` on, with its index, to `each`.
-pub fn read_all(wal: &Arc<Wal>, from: u64, slab: usize, mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
+pub fn read_all(
+    wal: &Arc<Wal>,
+    from: u64,
+    slab: usize,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let mut reader = wal.reader(from, None)?;
     let mut slab = vec![0; slab];
     let mut table = [0; TABLE_LEN];
@@ -22,7 +27,9 @@ pub fn read_all(wal: &Arc<Wal>, from: u64, slab: usize, mut each: impl FnMut(u64
                 }
             }
             Fill::Needs(bytes) if bytes > slab.len() => slab.resize(bytes, 0),
-            Fill::Needs(bytes) => return Err(Failure::new(format!("a slab of {} bytes is refused for {bytes}", slab.len()))),
+            Fill::Needs(bytes) => {
+                return Err(Failure::new(format!("a slab of {} bytes is refused for {bytes}", slab.len())));
+            }
         }
     }
 }

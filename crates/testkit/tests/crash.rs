@@ -6,7 +6,7 @@ use std::time::Instant;
 use varve_testkit::explore::explore;
 
 /// What continuous integration looks at. A longer run sets `VARVE_IMAGES`.
-const IMAGES: u64 = 20_000;
+const IMAGES: u64 = 100_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())

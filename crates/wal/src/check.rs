@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use varve_io::Machine;
-use varve_segment::{Directory, Inspection, inspect};
+use varve_segment::{Care, Directory, Inspection, inspect};
 
 use crate::error::Result;
 use crate::options::WalOptions;
@@ -52,14 +52,14 @@ pub struct StatReport {
     pub durable_index: u64,
 }
 
-fn look(machine: Arc<dyn Machine>, dir: &Path, verify: bool) -> Result<Inspection> {
+fn look(machine: Arc<dyn Machine>, dir: &Path, verify: bool, care: &Care) -> Result<Inspection> {
     let options = WalOptions::default().resolve()?;
-    Ok(inspect(&Directory::new(machine, dir), &options, verify)?)
+    Ok(inspect(&Directory::new(machine, dir), &options, verify, care)?)
 }
 
-/// Checks every frame of the log at `dir`, which may be open. Changes nothing. Cost: all of the log is read.
-pub fn check(machine: Arc<dyn Machine>, dir: &Path) -> Result<CheckReport> {
-    let found = look(machine, dir, true)?;
+/// Checks every frame of the log at `dir`, which may be open. Changes nothing. Cost: all of the log is read. `care` shows how far it is, and may call it off.
+pub fn check(machine: Arc<dyn Machine>, dir: &Path, care: &Care) -> Result<CheckReport> {
+    let found = look(machine, dir, true, care)?;
     let damage =
         found.flaws.into_iter().map(|flaw| Damage { path: flaw.path, position: flaw.position, reason: flaw.reason });
     Ok(CheckReport {
@@ -73,7 +73,7 @@ pub fn check(machine: Arc<dyn Machine>, dir: &Path) -> Result<CheckReport> {
 
 /// Outline of the log at `dir`, which may be open. Reads what is not known to be durable, and little else.
 pub fn stat(machine: Arc<dyn Machine>, dir: &Path) -> Result<StatReport> {
-    let found = look(machine, dir, false)?;
+    let found = look(machine, dir, false, &Care::default())?;
     Ok(StatReport {
         entries: found.records,
         bytes: found.file_bytes,

@@ -23,5 +23,7 @@ pub use options::{MAX_BATCH_BYTES, MAX_INDEX, WalOptions};
 pub use reader::WalReader;
 pub use shared::{Handle, flush_all, open_shared};
 pub use stats::{RecoveryReport, WalStats};
-pub use varve_segment::{Error as SegmentError, ErrorCode, FILL_RECORDS, Fill, Gap, TABLE_LEN, Table, Torn};
+pub use varve_segment::{
+    Care, Error as SegmentError, ErrorCode, FILL_RECORDS, Fill, Gap, Progress, TABLE_LEN, Table, Torn,
+};
 pub use writer::Wal;

@@ -39,6 +39,6 @@ fn a_million_records_come_back() {
         println!("{:?}", wal.stats());
         wal.close().unwrap();
     }
-    println!("{:?}", varve_wal::check(Arc::clone(&machine), &dir));
+    println!("{:?}", varve_wal::check(Arc::clone(&machine), &dir, &varve_wal::Care::default()));
     std::fs::remove_dir_all(&dir).unwrap();
 }

@@ -30,14 +30,17 @@ export class Ladder {
   #waiting: { target: number; shared: Shared }[] = []
 
   /** `onFailure` is called once, when the engine fails, and never inside the call that failed it. */
+  // The addon holds it weakly: it lives as long as the log that it serves.
+  readonly #onSettled = (durableIndex: number, error: Error | undefined): void => {
+    if (error === undefined) this.#settle(durableIndex)
+    else this.#fail(error)
+  }
+
   constructor(native: WalBinding, levels: Levels, onFailure: (error: Error) => void) {
     this.#native = native
     this.#levels = levels
     this.#onFailure = onFailure
-    native.onSettled((durableIndex, error) => {
-      if (error === undefined) this.#settle(durableIndex)
-      else this.#fail(error)
-    })
+    native.onSettled(this.#onSettled)
   }
 
   /** After a plain write: reaches the handle's level. To be called unless `armed`. */
@@ -142,7 +145,6 @@ export class Ladder {
 
   #settle(durableIndex: number): void {
     const waiting = this.#waiting
-    if (waiting.length === 0) return
     let reached = 0
     while (reached < waiting.length && waiting[reached]!.target <= durableIndex) reached++
     for (const { shared } of waiting.splice(0, reached)) shared.resolve(durableIndex)

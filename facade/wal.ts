@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Bytes, type BytesLike, type Codec, codecs, type Input } from './codecs.ts'
 import { Ladder } from './durability.ts'
-import { aborted, createError, invalid, type VarveError } from './errors.ts'
+import { aborted, createError, invalid, isVarveError, type VarveError } from './errors.ts'
 import { native, type WalBinding } from './native.ts'
 import {
   checkSignal, type Expected, integer, type Levels, readCareOptions, readDir, readExpected, readGetOptions, readOpenOptions, readReaderOptions,
@@ -28,6 +29,9 @@ export interface ScanOptions {
 }
 
 const key = Symbol('varve.construct')
+
+/** Milliseconds between two tries of a lock that another process holds. */
+const LOCK_RETRY = 10
 
 /**
  * A write-ahead log: records by index. Every append is given its index at the call, in call order, and is visible at once to all readers
@@ -69,8 +73,17 @@ export class Wal<T = Bytes> extends EventEmitter<WalEvents> {
     const path = readDir(dir)
     const { native: given, levels, codec, signal } = readOpenOptions(options)
     checkSignal(signal)
-    const binding = await race(native.openWal(path, given), signal, (late) => late.close())
-    return new Wal(key, binding, codec, levels)
+    const until = performance.now() + (given.lockTimeout ?? 0)
+    for (;;) {
+      try {
+        const binding = await race(native.openWal(path, given), signal, (late) => late.close())
+        return new Wal(key, binding, codec, levels)
+      } catch (error) {
+        if (!isVarveError(error, 'VARVE_LOCKED') || performance.now() >= until) throw error
+      }
+      await delay(LOCK_RETRY, undefined, { signal }).catch(() => {})
+      checkSignal(signal)
+    }
   }
 
   /** As `open`, on this thread. */

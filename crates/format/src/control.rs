@@ -1,6 +1,6 @@
 //! Control frames: the state of a directory, which is no record.
 
-use crate::durable::Bound;
+use crate::durable::{Bound, MOST};
 use crate::layout::layout;
 
 const WAL_STATE: u32 = 1;
@@ -46,13 +46,14 @@ impl State {
     pub fn decode(payload: &[u8]) -> Option<Self> {
         let (fields, codec) = payload.split_first_chunk::<{ StateFields::LEN }>()?;
         let fields = StateFields::decode(fields);
-        if fields.tag != WAL_STATE {
+        let durable = Bound { segment: fields.durable_segment, position: fields.durable_position };
+        if fields.tag != WAL_STATE || !durable.is_possible() || fields.first_index >= MOST {
             return None;
         }
         Some(Self {
             first_index: fields.first_index,
             commit: fields.commit,
-            durable: Bound { segment: fields.durable_segment, position: fields.durable_position },
+            durable,
             codec: String::from_utf8(codec.to_vec()).ok()?,
         })
     }

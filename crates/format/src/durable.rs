@@ -18,6 +18,16 @@ pub struct Bound {
     pub position: u64,
 }
 
+/// Ids, positions, indexes and generations stay below, so that there is room to count on from any that is read.
+pub const MOST: u64 = 1 << 53;
+
+impl Bound {
+    /// False of a bound that no log can have.
+    pub fn is_possible(self) -> bool {
+        self.segment < MOST && self.position < MOST
+    }
+}
+
 layout! {
     /// One slot of the file `durable`.
     DurableSlot, 64 bytes {
@@ -43,7 +53,8 @@ impl DurableSlot {
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.first_chunk::<{ Self::LEN }>()?;
         let slot = Self::decode(bytes);
-        (slot.magic == MAGIC && checksum(&bytes[..CHECKED]) == slot.checksum).then_some(slot)
+        let intact = slot.magic == MAGIC && checksum(&bytes[..CHECKED]) == slot.checksum;
+        (intact && slot.bound().is_possible() && slot.next_index < MOST).then_some(slot)
     }
 
     /// The bound it carries.

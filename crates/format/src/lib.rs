@@ -18,7 +18,7 @@ mod sidecar;
 
 pub use checksum::checksum;
 pub use control::{State, StateFields};
-pub use durable::{Bound, DurableSlot, SLOT_POSITIONS};
+pub use durable::{Bound, DurableSlot, MOST, SLOT_POSITIONS};
 pub use footer::{FOOTER_LEN, Footer};
 pub use frame::{
     BadFrame, BatchFlags, DISTANCE_UNKNOWN, FRAME_HEADER_LEN, Frame, FrameHeader, FrameKind, FramePlace,

@@ -24,6 +24,11 @@ impl Error {
         Self { operation, path: path.to_path_buf(), source: Arc::new(source) }
     }
 
+    /// The same failure of a file that goes by the name of `path` now: a file keeps the one it was opened by.
+    pub fn at(self, path: &Path) -> Self {
+        Self { path: path.to_path_buf(), ..self }
+    }
+
     /// What was tried.
     pub fn operation(&self) -> Operation {
         self.operation

@@ -1,11 +1,11 @@
 //! From the threads of a log to the event loop of a handle: one threadsafe function a handle, which keeps no process alive unless it is told to.
 #![expect(unsafe_code, reason = "the border to N-API")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use napi::{Env, sys};
@@ -31,14 +31,16 @@ pub struct Notifier {
     /// `None` once the function is released, or its environment gone: its finalizer takes it away under this lock, so nobody calls what is freed.
     function: Mutex<Option<Threadsafe>>,
     news: News,
-    /// The handle waits for this index to be durable; 0: for nothing.
-    awaited: AtomicU64,
+    /// The handle waits for a round. Set and cleared on its own thread.
+    waiting: AtomicBool,
 }
 
 /// What the threadsafe function carries: the notifier, and the callback of the handle's thread.
 struct Context {
     notifier: Arc<Notifier>,
     callback: RefCell<Option<sys::napi_ref>>,
+    /// The reference to the callback keeps it from being collected.
+    held: Cell<bool>,
 }
 
 /// The side of a notifier that stays on the handle's thread.
@@ -53,8 +55,7 @@ impl Notifier {
         match round {
             Round::Durable(index) => {
                 self.news.durable.fetch_max(*index, Ordering::AcqRel);
-                let awaited = self.awaited.load(Ordering::Acquire);
-                if awaited == 0 || *index < awaited {
+                if !self.waiting.load(Ordering::Acquire) {
                     return;
                 }
             }
@@ -74,9 +75,9 @@ impl Notifier {
         }
     }
 
-    /// The handle waits until everything below `index` is durable.
-    pub fn await_durable(&self, index: u64) {
-        self.awaited.store(index.max(1), Ordering::Release);
+    /// The handle wants to be told of every round from now on.
+    pub fn wait(&self) {
+        self.waiting.store(true, Ordering::Release);
     }
 }
 
@@ -84,9 +85,12 @@ impl Settler {
     /// A way to the event loop of `env`, the environment of this thread.
     pub fn new(env: sys::napi_env) -> napi::Result<Self> {
         let notifier =
-            Arc::new(Notifier { function: Mutex::default(), news: News::default(), awaited: AtomicU64::new(0) });
-        let context =
-            Box::into_raw(Box::new(Context { notifier: Arc::clone(&notifier), callback: RefCell::default() }));
+            Arc::new(Notifier { function: Mutex::default(), news: News::default(), waiting: AtomicBool::new(false) });
+        let context = Box::into_raw(Box::new(Context {
+            notifier: Arc::clone(&notifier),
+            callback: RefCell::default(),
+            held: Cell::default(),
+        }));
         let (mut name, mut function) = (ptr::null_mut(), ptr::null_mut());
         // SAFETY: the context lives until the function's finalizer, which N-API calls once, when the function is released or its environment ends.
         unsafe {
@@ -115,7 +119,8 @@ impl Settler {
         &self.notifier
     }
 
-    /// Sets the function `(durableIndex, error?)` that is called.
+    /// Sets the function `(durableIndex, error?)` that is called. Held weakly, so that a log that is forgotten can be collected; the facade holds it
+    /// as long as the log, and [`Settler::keep_alive`] as long as something is waited for.
     pub fn set_callback(&self, env: sys::napi_env, callback: sys::napi_value) -> Result<(), Fault> {
         let function = self.notifier.function.lock().unwrap_or_else(PoisonError::into_inner);
         if function.is_none() {
@@ -128,7 +133,7 @@ impl Settler {
             if kind != sys::ValueType::napi_function {
                 return Err(Fault::invalid("onSettled takes a function".into()));
             }
-            sys::napi_create_reference(env, callback, 1, &mut reference);
+            sys::napi_create_reference(env, callback, 0, &mut reference);
             if let Some(old) = (*self.context).callback.replace(Some(reference)) {
                 sys::napi_delete_reference(env, old);
             }
@@ -147,6 +152,24 @@ impl Settler {
                     sys::napi_unref_threadsafe_function(env, function.0);
                 }
             }
+            // SAFETY: the context is alive as long as the function is not released.
+            let callback = unsafe { &*self.context };
+            if let Some(reference) = *callback.callback.borrow()
+                && callback.held.replace(on) != on
+            {
+                let mut count = 0;
+                // SAFETY: a live reference of this environment; its count is 1 while it is held, and 0 while it is not.
+                unsafe {
+                    if on {
+                        sys::napi_reference_ref(env, reference, &mut count);
+                    } else {
+                        sys::napi_reference_unref(env, reference, &mut count);
+                    }
+                }
+            }
+        }
+        if !on {
+            self.notifier.waiting.store(false, Ordering::Release);
         }
     }
 

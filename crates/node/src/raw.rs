@@ -1,10 +1,11 @@
 //! Plain N-API callbacks: what every hot call goes through. A function made here costs 8 ns a call, one made by `#[napi]` 80 to 300.
 //!
-//! This module and `notify` hold all `unsafe` of the addon. The rules that make it sound: everything here runs on the one thread of its
+//! This module, `notify` and `exit` hold all `unsafe` of the addon. The rules that make it sound: everything here runs on the one thread of its
 //! environment; a function holds its state by a counted reference that its finalizer gives back; a pointer into a JavaScript
 //! buffer is used within the call that brought it, before any JavaScript can run; no panic leaves a callback.
 #![expect(unsafe_code, reason = "the border to N-API")]
 
+use std::borrow::Cow;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -14,6 +15,9 @@ use std::slice;
 use napi::sys;
 
 use crate::fault::{Fault, throw};
+
+/// Capacity that a scratch for strings keeps: longer strings grow it for their call.
+pub const SCRATCH: usize = 64 << 10;
 
 /// Most arguments that a plain function looks at.
 const MAX_ARGUMENTS: usize = 4;
@@ -101,25 +105,6 @@ where
     .unwrap_or_else(|_| throw(env, &Fault::panicked()))
 }
 
-/// Bytes that JavaScript lent for the call.
-pub enum Lent<'a> {
-    /// Of a buffer of this thread alone: nobody changes them while the call runs.
-    Private(&'a [u8]),
-    /// Of shared memory, copied: another thread may be writing there.
-    Shared(Vec<u8>),
-}
-
-impl Lent<'_> {
-    /// The bytes.
-    #[inline]
-    pub fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Private(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
-    }
-}
-
 impl Call {
     #[inline]
     fn answer(&self, answer: Answer) -> sys::napi_value {
@@ -172,31 +157,44 @@ impl Call {
 
     /// Argument `at` as bytes: `None` if it is no `Uint8Array`, an error if its memory is gone.
     #[inline]
-    pub fn bytes(&self, at: usize) -> Result<Option<Lent<'_>>, Fault> {
-        let Some((kind, data, len, buffer)) = self.typed_array(at) else { return Ok(None) };
-        if kind != sys::TypedarrayType::uint8_array {
+    pub fn bytes(&self, at: usize) -> Result<Option<Cow<'_, [u8]>>, Fault> {
+        self.lent(at, sys::TypedarrayType::uint8_array)
+    }
+
+    /// Argument `at` as 32-bit words: `None` if it is no `Uint32Array`, an error if its memory is gone.
+    #[inline]
+    pub fn words(&self, at: usize) -> Result<Option<Cow<'_, [u32]>>, Fault> {
+        self.lent(at, sys::TypedarrayType::uint32_array)
+    }
+
+    /// Elements that JavaScript lends for the call: borrowed where they are, or copied where another thread may be writing to them.
+    /// `kind` is the typed array of `T`s.
+    #[inline]
+    fn lent<T: Copy>(&self, at: usize, kind: i32) -> Result<Option<Cow<'_, [T]>>, Fault> {
+        let Some((_, data, len, buffer)) = self.typed_array(at).filter(|array| array.0 == kind) else {
             return Ok(None);
-        }
+        };
         if len == 0 {
             self.refuse_detached(buffer)?;
-            return Ok(Some(Lent::Private(&[])));
+            return Ok(Some(Cow::Borrowed(&[])));
         }
         let mut private = false;
         // SAFETY: looks at a value. Shared memory is no `ArrayBuffer`.
         unsafe { sys::napi_is_arraybuffer(self.env, buffer, &mut private) };
         if private {
-            // SAFETY: `len` bytes at `data` are alive and unchanged until JavaScript runs again, which is after this call.
-            return Ok(Some(Lent::Private(unsafe { slice::from_raw_parts(data, len) })));
+            // SAFETY: `len` elements at `data`, aligned as typed arrays are, are alive and unchanged until JavaScript runs again, which is after
+            // this call. Two arguments may overlap: both are only read.
+            return Ok(Some(Cow::Borrowed(unsafe { slice::from_raw_parts(data.cast(), len) })));
         }
-        let mut copy = Vec::new();
-        copy.try_reserve_exact(len).map_err(|_| Fault::invalid("the bytes do not fit in memory".into()))?;
-        // SAFETY: `len` bytes at `data` are alive, for shared memory is never freed under a view. Another thread may write to them
-        // meanwhile: they are copied byte by byte as they are, without a reference to them, and looked at only then.
+        let mut copy = Vec::<T>::new();
+        copy.try_reserve_exact(len).map_err(|_| Fault::invalid("the elements do not fit in memory".into()))?;
+        // SAFETY: `len` elements at `data` are alive, for shared memory is never freed under a view. Another thread may write to them
+        // meanwhile: they are copied as they are, without a reference to them, and looked at only then; any bits are a `u8` or a `u32`.
         unsafe {
-            ptr::copy_nonoverlapping(data, copy.as_mut_ptr(), len);
+            ptr::copy_nonoverlapping(data.cast(), copy.as_mut_ptr(), len);
             copy.set_len(len);
         }
-        Ok(Some(Lent::Shared(copy)))
+        Ok(Some(Cow::Owned(copy)))
     }
 
     /// Argument `at` as bytes to write to. Empty if it is no `Uint8Array` or its memory is gone.
@@ -215,13 +213,12 @@ impl Call {
         }
     }
 
-    /// Argument `at` as 32-bit words. `None` if it is no `Uint32Array`.
+    /// Argument `at` as 32-bit words to write to: a table of the facade's. `None` if it is no `Uint32Array`.
     #[inline]
     #[expect(clippy::mut_from_ref, reason = "as in slab")]
-    pub fn words(&self, at: usize) -> Option<&mut [u32]> {
+    pub fn table(&self, at: usize) -> Option<&mut [u32]> {
         match self.typed_array(at) {
-            Some((sys::TypedarrayType::uint32_array, _, 0, _)) => Some(&mut []),
-            Some((sys::TypedarrayType::uint32_array, data, len, _)) => {
+            Some((sys::TypedarrayType::uint32_array, data, len, _)) if len > 0 => {
                 // SAFETY: as in `slab`; a `Uint32Array` is aligned to 4 bytes, and `len` counts its words.
                 Some(unsafe { slice::from_raw_parts_mut(data.cast(), len) })
             }
@@ -305,6 +302,7 @@ impl Call {
         }
         let answer = read(scratch);
         scratch.clear();
+        scratch.shrink_to(SCRATCH);
         Some(answer)
     }
 }

@@ -38,7 +38,8 @@ impl<T: Send + 'static> Task for Job<T> {
 
     fn resolve(&mut self, env: Env, output: Self::Output) -> napi::Result<Made> {
         match output {
-            Ok(value) => (self.finish)(env, value),
+            Ok(value) => catch_unwind(AssertUnwindSafe(|| (self.finish)(env, value)))
+                .unwrap_or_else(|_| Err(Fault::panicked().to_napi(&env))),
             Err(fault) => Err(fault.to_napi(&env)),
         }
     }

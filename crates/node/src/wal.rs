@@ -15,7 +15,7 @@ use varve_wal::{
 
 use crate::fault::Fault;
 use crate::notify::Settler;
-use crate::raw::{Answer, Call, Made, function, object};
+use crate::raw::{Answer, Call, Made, SCRATCH, function, object};
 use crate::task::{Job, promise};
 use crate::{exit, report};
 
@@ -23,9 +23,6 @@ static MACHINE: LazyLock<Arc<dyn Machine>> = LazyLock::new(|| Arc::new(RealMachi
 
 /// How often a lock that is held is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
-
-/// 64 KiB: most strings fit; longer ones grow it for their call.
-const SCRATCH: usize = 64 << 10;
 
 /// One handle of one thread.
 pub struct WalBinding {
@@ -101,12 +98,17 @@ impl NativeWalOptions {
     }
 
     fn open(&self, dir: &Path) -> Result<Handle, Fault> {
+        Ok(open_shared(&MACHINE, dir, &self.resolve()?)?)
+    }
+
+    /// Waits for the lock on this thread, which has nothing else to do.
+    fn open_and_wait(&self, dir: &Path) -> Result<Handle, Fault> {
         let options = self.resolve()?;
         let until = Instant::now() + Duration::from_millis(self.lock_timeout.and_then(whole).unwrap_or(0));
         loop {
             match open_shared(&MACHINE, dir, &options) {
                 Err(error) if error.code() == ErrorCode::Locked && Instant::now() < until => {
-                    std::thread::sleep(LOCK_RETRY)
+                    std::thread::sleep(LOCK_RETRY);
                 }
                 opened => return Ok(opened?),
             }
@@ -121,7 +123,7 @@ fn absolute(dir: &str) -> Result<PathBuf, Fault> {
     std::path::absolute(dir).map_err(|error| Fault::invalid(format!("dir cannot be made absolute: {error}")))
 }
 
-/// Opens a log; see `facade/native.ts` for what it gives.
+/// Opens a log; see `facade/native.ts` for what it gives. Tries the lock once: a thread of libuv's pool that slept for it would keep others, and the end of the process, waiting.
 #[napi(ts_return_type = "Promise<unknown>")]
 pub fn open_wal(env: Env, dir: String, options: NativeWalOptions) -> napi::Result<AsyncTask<Job<(Handle, PathBuf)>>> {
     let dir = absolute(&dir).map_err(|fault| fault.to_napi(&env))?;
@@ -131,7 +133,7 @@ pub fn open_wal(env: Env, dir: String, options: NativeWalOptions) -> napi::Resul
 /// Opens a log, and waits for it.
 #[napi(catch_unwind, ts_return_type = "unknown")]
 pub fn open_wal_sync(env: Env, dir: String, options: NativeWalOptions) -> napi::Result<Made> {
-    let opened = absolute(&dir).and_then(|dir| Ok((options.open(&dir)?, dir)));
+    let opened = absolute(&dir).and_then(|dir| Ok((options.open_and_wait(&dir)?, dir)));
     let (handle, dir) = opened.map_err(|fault| fault.to_napi(&env))?;
     bind(&env, handle, &dir)
 }
@@ -254,7 +256,7 @@ fn append(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
     let wal = binding.wal()?;
     let expected = optional_index(call, 1)?;
     if let Some(lent) = call.bytes(0)? {
-        return Ok(answer(wal.append(lent.bytes(), expected)?));
+        return Ok(answer(wal.append(&lent, expected)?));
     }
     let appended = call.utf8(0, &mut binding.scratch.borrow_mut(), |text| wal.append(text, expected));
     match appended {
@@ -266,13 +268,13 @@ fn append(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
 fn append_packed(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
     let wal = binding.wal()?;
     let data = call.bytes(0)?.ok_or_else(|| Fault::invalid("data is a Uint8Array".into()))?;
-    let ends = call.words(1).ok_or_else(|| Fault::invalid("ends is a Uint32Array".into()))?;
+    let ends = call.words(1)?.ok_or_else(|| Fault::invalid("ends is a Uint32Array".into()))?;
     let count = usize::try_from(index(call, 2)?).unwrap_or(usize::MAX);
     let Some(ends) = ends.get(..count) else {
         return Err(Fault::out_of_bounds(format!("there are {} ends, and not {count}", ends.len())));
     };
     let expected = optional_index(call, 3)?;
-    Ok(answer(wal.append_packed(data.bytes(), ends, expected)?))
+    Ok(answer(wal.append_packed(&data, ends, expected)?))
 }
 
 fn get(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
@@ -304,8 +306,7 @@ fn get_async(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
 
 fn request_sync(binding: &Rc<WalBinding>, _: &Call) -> Result<Answer, Fault> {
     let wal = binding.wal()?;
-    let notifier = binding.settler.notifier();
-    notifier.await_durable(wal.next_index());
+    binding.settler.notifier().wait();
     Ok(answer(wal.request_sync()?))
 }
 
@@ -350,7 +351,7 @@ fn reader(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
 fn fill(reader: &Rc<ReaderBinding>, call: &Call) -> Result<Answer, Fault> {
     let mut reader = reader.0.borrow_mut();
     let reader = reader.as_mut().ok_or_else(Fault::closed)?;
-    let table = call.words(1).and_then(|words| words.first_chunk_mut());
+    let table = call.table(1).and_then(|words| words.first_chunk_mut());
     let table = table.ok_or_else(|| Fault::invalid("the table is a Uint32Array of 514".into()))?;
     Ok(Answer::Number(match reader.fill(call.slab(0), table)? {
         Fill::Records(count) => count as f64,

@@ -157,6 +157,14 @@ impl Appender {
         self.sealed_payload_bytes + self.payload_bytes
     }
 
+    /// Takes records of so many bytes, the last ones, out of that sum: they are of a batch that failed half way, and never seen.
+    #[cold]
+    pub fn forget(&mut self, bytes: u64) {
+        let here = bytes.min(self.payload_bytes);
+        self.payload_bytes -= here;
+        self.sealed_payload_bytes -= bytes - here;
+    }
+
     /// Where the log ends, what is buffered included.
     pub fn bound(&self) -> Bound {
         Bound { segment: self.active.header.id, position: self.position() }
@@ -309,7 +317,7 @@ impl Appender {
 
     fn write_buffer(&mut self) -> Result<()> {
         if let Err(error) = self.file.write_at(&[&self.buffer[..self.filled]], self.start) {
-            return Err(self.failure.set(Error::Io(error)));
+            return Err(self.fail(error));
         }
         self.start += self.filled as u64;
         self.filled = 0;
@@ -319,7 +327,13 @@ impl Appender {
 
     fn write(&self, parts: &[&[u8]], position: u64) -> Result<()> {
         self.failure.check()?;
-        self.file.write_at(parts, position).map_err(|error| self.failure.set(Error::Io(error)))
+        self.file.write_at(parts, position).map_err(|error| self.fail(error))
+    }
+
+    /// A write into the active segment failed.
+    #[cold]
+    fn fail(&self, error: varve_io::Error) -> Error {
+        self.failure.set(Error::Io(error.at(&self.active.path())))
     }
 
     /// When the active segment is half full, the next one is made ready.
@@ -471,6 +485,7 @@ impl Appender {
     /// Gives back what was prepared ahead. For a close.
     pub fn close(&mut self) {
         self.preparer.close();
+        self.directory.settle();
         self.ready.drain(..).for_each(|ready| ready.discard(&self.directory));
     }
 }

@@ -1,10 +1,8 @@
 //! A segment file at first sight: header, footer and first state, and nothing between.
 
-use std::sync::Arc;
-
 use varve_format::{
-    BadHeader, DATA_START, FOOTER_LEN, Footer, Frame, FrameKind, HEADER_BLOCK_LEN, SegmentHeader, State,
-    read_header_block,
+    BadHeader, DATA_START, FOOTER_LEN, FRAME_HEADER_LEN, Footer, Frame, FrameKind, HEADER_BLOCK_LEN, MOST,
+    SegmentHeader, State, read_header_block,
 };
 use varve_io::{Access, File};
 
@@ -16,7 +14,6 @@ use crate::options::{MAX_SEGMENT_SIZE, SegmentOptions};
 /// What is seen of it.
 pub(crate) struct Candidate {
     pub(crate) id: u64,
-    pub(crate) file: Arc<dyn File>,
     pub(crate) header: Option<SegmentHeader>,
     pub(crate) footer: Option<Footer>,
     /// The footer's place holds neither a footer nor zeros.
@@ -27,6 +24,7 @@ pub(crate) struct Candidate {
 impl Candidate {
     /// Looks at segment `id`. Gives the position of a copy of its header that is damaged, too.
     pub(crate) fn read(directory: &Directory, id: u64, options: &SegmentOptions) -> Result<(Self, Option<u64>)> {
+        // Not kept open: a log may have more segments than a process may have files.
         let file = directory.open(FileName::Segment(id), Access::Read)?;
         let mut block = [0; HEADER_BLOCK_LEN];
         let read = file.read_at(&mut block, 0)?;
@@ -48,6 +46,8 @@ impl Candidate {
                 && header.capacity <= MAX_SEGMENT_SIZE
                 && header.capacity >= DATA_START + FOOTER_LEN
                 && header.capacity.is_multiple_of(8)
+                && header.first_index < MOST
+                && header.generation < MOST
         };
         let header = header.filter(fits);
         let (footer, state) = match &header {
@@ -58,7 +58,7 @@ impl Candidate {
             Some(header) if footer.is_none() => !is_footer_zero(&*file, header)?,
             _ => false,
         };
-        Ok((Self { id, file, header, footer, footer_torn, state }, damaged_copy))
+        Ok((Self { id, header, footer, footer_torn, state }, damaged_copy))
     }
 }
 
@@ -80,8 +80,11 @@ fn read_footer(file: &dyn File, header: &SegmentHeader) -> Result<Option<Footer>
     read_frame(file, header, position, len, |frame| {
         let payload = frame.payload.first_chunk().filter(|_| frame.kind == FrameKind::Footer)?;
         let footer = Footer::decode(payload);
-        (footer.data_end >= DATA_START && footer.data_end <= position && footer.next_index >= header.first_index)
-            .then_some(footer)
+        let records = footer.next_index.checked_sub(header.first_index)?;
+        // No more records than frames fit: what a footer promises is believed, and memory is asked for by it.
+        let room = footer.data_end.checked_sub(DATA_START)? / FRAME_HEADER_LEN as u64;
+        let possible = footer.durable().is_possible() && footer.next_index < MOST;
+        (possible && footer.data_end <= position && footer.records == records && records <= room).then_some(footer)
     })
 }
 

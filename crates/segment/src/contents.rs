@@ -1,6 +1,6 @@
 //! What one segment holds: a walk through its frames that checks that each follows from the one before.
 
-use varve_format::{Bound, DATA_START, FOOTER_LEN, Frame, FrameKind, SegmentHeader, State};
+use varve_format::{Bound, DATA_START, FOOTER_LEN, FRAME_HEADER_LEN, Frame, FrameKind, SegmentHeader, State};
 use varve_io::File;
 
 use crate::error::Result;
@@ -110,7 +110,9 @@ impl Found {
         if let Some(bound) = frame.durable(header.id) {
             self.bound = self.bound.max(bound);
         }
-        if index != next && !(skip && index > next && *batch_lost) {
+        // Behind damage indexes may jump, but not further than lost frames could have led.
+        let may_jump = skip && *batch_lost && index > next && index <= position / FRAME_HEADER_LEN as u64;
+        if index != next && !may_jump {
             return Err("a record is missing, or here twice");
         }
         match frame.kind {

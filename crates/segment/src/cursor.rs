@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use varve_format::{BadFrame, Frame, FrameKind};
+use varve_format::{BadFrame, FRAME_HEADER_LEN, Frame, FrameKind};
 
 use crate::append::Appender;
 use crate::error::Result;
@@ -78,6 +78,9 @@ impl Cursor {
         mut tail: impl FnMut(u64, u64, &mut [u8]) -> usize,
     ) -> Result<Fill> {
         while self.index < limit {
+            if slab.is_empty() {
+                return Ok(Fill::Needs(FRAME_HEADER_LEN));
+            }
             // The end first: if it is there, `written` will not move any more.
             let end = self.segment.end();
             let written = self.segment.written();
@@ -157,7 +160,7 @@ impl Cursor {
                     break;
                 }
                 self.index = if walked.records == 0 { index } else { self.index };
-                let start = walked.used + varve_format::FRAME_HEADER_LEN;
+                let start = walked.used + FRAME_HEADER_LEN;
                 #[expect(clippy::cast_possible_truncation, reason = "a slab is smaller than 4 GiB: a record is")]
                 let range = [start as u32, (start + frame.payload.len()) as u32];
                 table[2 * walked.records..2 * walked.records + 2].copy_from_slice(&range);

@@ -1,7 +1,9 @@
-//! A directory on a machine, and the names in it.
+//! A directory on a machine, the names in it, and the chores that are done in it in the background.
 
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use varve_io::{Access, EntryKind, File, Job, Machine};
 
@@ -13,12 +15,59 @@ use crate::name::FileName;
 pub struct Directory {
     machine: Arc<dyn Machine>,
     path: Arc<Path>,
+    chores: Arc<Chores>,
+}
+
+/// Background work of one directory. It runs on the machine's thread; whoever closes the directory does what is left of it.
+#[derive(Default)]
+struct Chores {
+    state: Mutex<ChoresState>,
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct ChoresState {
+    waiting: VecDeque<Job>,
+    running: usize,
+}
+
+impl std::fmt::Debug for Chores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chores").field("waiting", &self.state().waiting.len()).finish_non_exhaustive()
+    }
+}
+
+impl Chores {
+    fn state(&self) -> MutexGuard<'_, ChoresState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does the oldest chore that waits. False: none does.
+    fn run_one(&self) -> bool {
+        let mut state = self.state();
+        let Some(chore) = state.waiting.pop_front() else { return false };
+        state.running += 1;
+        drop(state);
+        // Chores are for convenience: one that panics is one that was not done.
+        let _not_done = catch_unwind(AssertUnwindSafe(chore));
+        self.state().running -= 1;
+        self.done.notify_all();
+        true
+    }
+
+    fn settle(&self) {
+        while self.run_one() {}
+        let mut state = self.state();
+        while state.running > 0 {
+            state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 impl Directory {
     /// The directory at `path`; nothing is looked at.
     pub fn new(machine: Arc<dyn Machine>, path: &Path) -> Self {
-        Self { machine, path: Arc::from(path) }
+        Self { machine, path: Arc::from(path), chores: Arc::default() }
     }
 
     /// The machine it lies on.
@@ -70,7 +119,17 @@ impl Directory {
         Ok(self.machine.sync_dir(&self.path)?)
     }
 
-    pub(crate) fn spawn(&self, job: Job) {
-        self.machine.spawn(job);
+    /// Has `chore` done in the background, before [`Directory::settle`] returns.
+    pub(crate) fn spawn(&self, chore: Job) {
+        self.chores.state().waiting.push_back(chore);
+        let chores = Arc::clone(&self.chores);
+        self.machine.spawn(Box::new(move || {
+            chores.run_one();
+        }));
+    }
+
+    /// Returns when no chore is left: nothing more is done in the directory behind its owner's back.
+    pub(crate) fn settle(&self) {
+        self.chores.settle();
     }
 }

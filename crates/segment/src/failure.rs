@@ -12,6 +12,8 @@ pub struct Failure(OnceLock<Error>);
 impl Failure {
     /// Fails the engine with `error`, unless it has failed before; gives the error that holds.
     pub fn set(&self, error: Error) -> Error {
+        // A full disk that is met in the middle of a write is a failure like any other: making room does not help.
+        let error = if let Error::NoSpace(error) = error { Error::Io(error) } else { error };
         self.0.get_or_init(|| error).clone()
     }
 

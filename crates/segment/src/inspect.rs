@@ -8,7 +8,10 @@ use crate::name::FileName;
 use crate::options::SegmentOptions;
 use crate::recover::is_torn;
 use crate::segment::{Sealed, Segment};
-use crate::survey::{Flaw, Gap, survey};
+use crate::survey::{Flaw, Gap, Survey, survey};
+
+/// A writer that is met in so many looks in a row is not waited for any longer.
+const CALM_LOOKS: usize = 20;
 
 /// What a directory holds.
 #[derive(Debug, Clone)]
@@ -37,7 +40,7 @@ pub struct Inspection {
 
 /// Looks at all of `directory`, takes no lock, and changes nothing. Reads every frame if `verify`.
 pub fn inspect(directory: &Directory, options: &SegmentOptions, verify: bool, care: &Care) -> Result<Inspection> {
-    let mut found = survey(directory, options, verify, false, care)?;
+    let mut found = calm_survey(directory, options, verify, care)?;
     let mut flaws = std::mem::take(&mut found.flaws);
     let mut ok = true;
     if let Some(stop) = found.stop {
@@ -88,4 +91,20 @@ pub fn inspect(directory: &Directory, options: &SegmentOptions, verify: bool, ca
         gaps: found.gaps,
         codec: state.map(|state| state.codec.clone()),
     })
+}
+
+/// Beside a writer a look may meet a write that is just being made. A writer moves on; damage stays where it is: what is found twice is there.
+fn calm_survey(directory: &Directory, options: &SegmentOptions, verify: bool, care: &Care) -> Result<Survey> {
+    let mut found = survey(directory, options, verify, false, care)?;
+    for _ in 0..CALM_LOOKS {
+        let before = found.stop;
+        if before.is_none() {
+            break;
+        }
+        found = survey(directory, options, verify, false, care)?;
+        if found.stop == before {
+            break;
+        }
+    }
+    Ok(found)
 }

@@ -1,5 +1,7 @@
 //! Names of the files in a directory. Whatever does not match is not ours, and never touched.
 
+use varve_format::MOST;
+
 /// A name that varve gives to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileName {
@@ -42,7 +44,13 @@ impl FileName {
                 }
             }
         };
-        (found.to_string() == name).then_some(found)
+        let most = |number: u64| number < MOST;
+        let fits = match found {
+            Self::Segment(id) | Self::Sidecar(id) => most(id),
+            Self::Torn { segment, position } => most(segment) && most(position),
+            _ => true,
+        };
+        (fits && found.to_string() == name).then_some(found)
     }
 }
 
@@ -61,13 +69,13 @@ impl std::fmt::Display for FileName {
 
 #[cfg(test)]
 mod tests {
-    use super::FileName;
+    use super::{FileName, MOST};
 
     #[test]
     fn a_name_is_read_as_it_was_written_and_no_other() {
         for name in [
             FileName::Segment(7),
-            FileName::Sidecar(1 << 53),
+            FileName::Sidecar(MOST - 1),
             FileName::Prepared(u64::MAX),
             FileName::Torn { segment: 3, position: 4096 },
             FileName::Durable,
@@ -75,9 +83,16 @@ mod tests {
         ] {
             assert_eq!(FileName::parse(&name.to_string()), Some(name));
         }
-        for other in
-            ["7.seg", "+000000000000007.seg", "0000000000000007.seg.bak", "next-1.tmp", "lock", ".seg", "a.torn"]
-        {
+        for other in [
+            "7.seg",
+            "18446744073709551615.idx",
+            "+000000000000007.seg",
+            "0000000000000007.seg.bak",
+            "next-1.tmp",
+            "lock",
+            ".seg",
+            "a.torn",
+        ] {
             assert_eq!(FileName::parse(other), None, "{other}");
         }
     }

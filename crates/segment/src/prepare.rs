@@ -1,12 +1,13 @@
 //! The next segment, made ready before it is needed: a rotation on the caller's thread then costs a few microseconds.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use varve_format::SegmentHeader;
 use varve_io::File;
 
 use crate::directory::Directory;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::name::FileName;
 
 /// Zeros are written in pieces of this size: larger ones make the page cache use larger units, which later small writes pay for.
@@ -118,7 +119,8 @@ impl Preparer {
         let Slot::Asked { capacity, durable } = *slot else { return };
         *slot = Slot::Running;
         drop(slot);
-        let made = Prepared::make(&self.directory, capacity, durable);
+        let made = catch_unwind(AssertUnwindSafe(|| Prepared::make(&self.directory, capacity, durable)))
+            .unwrap_or(Err(Error::Panicked));
         let mut slot = self.slot();
         // A failure here is no event: whoever needs the segment tries again, and gets the error of that moment.
         match (made, &*slot) {

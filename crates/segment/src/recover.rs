@@ -53,9 +53,9 @@ pub struct Recovered {
 
 /// True if what is from `stop` on may be cut: nothing of it is known to have been durable.
 pub(crate) fn is_torn(survey: &Survey, stop: &Place) -> bool {
-    // The first segment was durable before anything was acknowledged, or before what preceded it was removed.
-    let first = survey.ids.first().is_some_and(|first| stop.at == Bound { segment: *first, position: 0 });
-    survey.bound <= stop.at && !first
+    // The first segment, its state included, was durable before anything was acknowledged, or before what preceded it was removed.
+    let first = survey.ids.first().copied();
+    survey.bound <= stop.at && !(first == Some(stop.at.segment) && stop.at.position <= DATA_START)
 }
 
 /// The error for damage at `stop`.
@@ -114,8 +114,9 @@ pub fn recover(directory: &Directory, options: &SegmentOptions) -> Result<Recove
     // Names that a killed process left unsynced are durable before anything is served or acknowledged.
     directory.sync()?;
     let dropped = std::mem::take(&mut found.dropped);
-    let gaps = std::mem::take(&mut found.gaps);
-    let (resume, segments, sealed_payload_bytes) = resume(directory, options, found, &mut durable_file)?;
+    let gaps = found.gaps.clone();
+    let (resume, segments, sealed_payload_bytes) =
+        resume(directory, options, found, torn_at.is_some(), &mut durable_file)?;
     for id in dropped {
         torn.push(set_aside(directory, id)?);
     }
@@ -127,8 +128,12 @@ fn create(directory: &Directory, options: &SegmentOptions, mut durable_file: Dur
     let state =
         State { first_index: options.first_index, commit: 0, durable: Bound::default(), codec: options.codec.clone() };
     // A process that was killed while it made the path may have left names above unsynced. Some may be none of ours to sync.
-    for above in directory.path().ancestors().skip(1) {
-        let _not_ours = directory.machine().sync_dir(above);
+    for above in directory.path().ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
+        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        match directory.machine().sync_dir(above) {
+            Err(error) if !matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => return Err(error.into()),
+            _ => {}
+        }
     }
     let log = directory.machine().random();
     let begin =
@@ -164,21 +169,27 @@ fn resume(
     directory: &Directory,
     options: &SegmentOptions,
     mut found: Survey,
+    torn: bool,
     durable_file: &mut DurableFile,
 ) -> Result<Resumed> {
-    let state = found.state.take().unwrap_or_else(|| State {
-        first_index: options.first_index,
-        commit: 0,
-        durable: Bound::default(),
-        codec: options.codec.clone(),
-    });
     let Some(last) = found.pieces.last() else {
         let path = directory.path().to_path_buf();
         return Err(Error::Corrupt { path, position: 0, index: None, reason: "no intact segment is left" });
     };
     let next_index = last.next_index;
+    let end = Bound { segment: last.header.id, position: last.end };
+    let state = found.state.take().unwrap_or_else(|| State {
+        first_index: found.pieces.first().map_or(0, |first| first.header.first_index),
+        commit: 0,
+        durable: Bound::default(),
+        codec: options.codec.clone(),
+    });
+    // All that is found whole has been made durable by now: the segment that begins here says so.
+    let state = State { durable: end.max(found.bound), ..state };
     // A segment with anything behind its last accepted frame is never appended to.
-    let goes_on = found.stop.is_none() && !last.sealed && last.clean && !last.damaged;
+    let whole_behind = |stop: Place| !torn && stop.at.segment < end.segment && found.bound <= end;
+    let lost_behind = found.gaps.iter().any(|gap| gap.to > last.header.first_index);
+    let goes_on = found.stop.is_none_or(whole_behind) && !last.sealed && last.clean && !last.damaged && !lost_behind;
     #[cfg(feature = "mutants")]
     let goes_on = goes_on || (varve_format::Mutant::WriteOverTail.is_on() && !last.sealed && last.end > DATA_START);
     let (active, file, positions, payload_bytes);

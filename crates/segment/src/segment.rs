@@ -108,7 +108,10 @@ impl Segment {
         *lock(&self.positions) = Some(Arc::new(positions));
         self.sealed.get_or_init(|| end);
         let segment = Arc::clone(self);
-        self.directory.spawn(Box::new(move || segment.write_sidecar()));
+        self.directory.spawn(Box::new(move || {
+            segment.write_sidecar();
+            let _stays_allocated = segment.punch();
+        }));
     }
 
     pub(crate) fn unsynced_file(&self) -> Option<Arc<dyn File>> {
@@ -123,7 +126,7 @@ impl Segment {
     }
 
     /// Gives the unused end of a sealed segment back to the disk.
-    pub fn punch(&self) -> Result<()> {
+    fn punch(&self) -> Result<()> {
         let (Some(end), footer) = (self.end(), self.header.capacity - FOOTER_LEN) else { return Ok(()) };
         if self.damaged || end.data_end + 4096 >= footer {
             return Ok(());

@@ -202,7 +202,8 @@ impl Walk<'_> {
 
     fn visit(&mut self, candidate: &Candidate, last: bool) -> Result<()> {
         let Some(header) = candidate.header else {
-            return self.stop_at(Bound { segment: candidate.id, position: 0 }, "the segment's header is damaged");
+            self.stop_at(Bound { segment: candidate.id, position: 0 }, "the segment's header is damaged");
+            return Ok(());
         };
         let Some(extent) = self.extent() else {
             if self.survey.stop.is_none() || self.skip {
@@ -238,7 +239,7 @@ impl Walk<'_> {
             .last()
             .map_or(Bound::default(), |piece| Bound { segment: piece.header.id, position: piece.end });
         let reason = self.survey.pieces.last().map_or("", |piece| piece.reason);
-        self.stop_at(end, if continues { reason } else { "the segment that should follow is missing" })?;
+        self.stop_at(end, if continues { reason } else { "the segment that should follow is missing" });
         if self.skip && header.first_index >= extent && header.generation >= generation {
             self.lose_open_batch(extent);
             if header.first_index > extent {
@@ -260,12 +261,11 @@ impl Walk<'_> {
     }
 
     /// The log is not whole from `at` on, unless a later cut drops that place from it.
-    fn stop_at(&mut self, at: Bound, reason: &'static str) -> Result<()> {
+    fn stop_at(&mut self, at: Bound, reason: &'static str) {
         if self.survey.stop.is_none() {
             let index = self.extent().unwrap_or(0);
             self.survey.stop = Some(Place { at, index, reason });
         }
-        Ok(())
     }
 
     /// Drops all from `first_index` on.
@@ -322,7 +322,8 @@ impl Walk<'_> {
             });
             return Ok(());
         }
-        let found = scan(&*candidate.file, &header, self.open_batch, self.skip)?;
+        let file = self.directory.open(FileName::Segment(header.id), Access::Read)?;
+        let found = scan(&*file, &header, self.open_batch, self.skip)?;
         self.survey.bound = self.survey.bound.max(found.bound);
         if found.state.is_some() {
             self.survey.state = found.state;
@@ -423,7 +424,7 @@ impl Walk<'_> {
             let end = Bound { segment: piece.header.id, position: piece.end };
             let (whole, reason) = (piece.sealed || piece.clean, piece.reason);
             if !whole {
-                self.stop_at(end, reason)?;
+                self.stop_at(end, reason);
             }
         }
         if let Some(batch) = self.open_batch {
@@ -452,11 +453,11 @@ impl Walk<'_> {
             self.survey.stop =
                 Some(Place { at, index: state.first_index, reason: "the segments before it are missing" });
         }
-        // The last segment known to have been durable must be there.
+        // The last segment known to have been durable must be there, and whole, also where a file behind it is unreadable.
         let last = self.survey.pieces.last().map(|piece| Bound { segment: piece.header.id, position: piece.end });
-        if self.survey.stop.is_none()
-            && let Some(last) = last
+        if let Some(last) = last
             && self.survey.bound > last
+            && self.survey.stop.is_none_or(|stop| stop.at > last && stop.at >= self.survey.bound)
         {
             let index = next.unwrap_or(0);
             self.survey.stop =
@@ -470,7 +471,8 @@ impl Walk<'_> {
         let Some(stop) = self.survey.stop else { return Ok(()) };
         for candidate in candidates.iter().filter(|candidate| candidate.id >= stop.at.segment) {
             let Some(header) = candidate.header else { continue };
-            let mut scanner = Scanner::new(&*candidate.file, header.salt, header.capacity - FOOTER_LEN)?;
+            let file = self.directory.open(FileName::Segment(header.id), Access::Read)?;
+            let mut scanner = Scanner::new(&*file, header.salt, header.capacity - FOOTER_LEN)?;
             loop {
                 match scanner.step()? {
                     Step::Frame { frame, .. } => {

@@ -63,6 +63,10 @@ struct Leading<'a>(&'a GroupCommit);
 
 impl Drop for Leading<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // What was captured may not be synced, and nobody knows it any more.
+            self.0.failure.set(Error::Panicked);
+        }
         lock(&self.0.turn).running = false;
         self.0.changed.notify_all();
     }
@@ -145,8 +149,8 @@ impl GroupCommit {
     }
 
     fn sync_files(&self, captured: &Captured) -> Result<(), varve_io::Error> {
-        for (_, file) in &captured.segments {
-            file.sync_data()?;
+        for (segment, file) in &captured.segments {
+            file.sync_data().map_err(|error| error.at(&segment.path()))?;
         }
         if captured.names {
             self.directory.machine().sync_dir(self.directory.path())?;
@@ -165,13 +169,13 @@ impl GroupCommit {
         self.failure.check()?;
         turn.requested = turn.requested.max(target);
         if !turn.thread {
-            let (commit, wal) = (Arc::clone(self), Arc::downgrade(wal));
-            let spawned = std::thread::Builder::new().name("varve-sync".into()).spawn(move || commit.serve(&wal));
+            let (commit, weak) = (Arc::clone(self), Arc::downgrade(wal));
+            let spawned = std::thread::Builder::new().name("varve-sync".into()).spawn(move || commit.serve(&weak));
             turn.thread = spawned.is_ok();
             if !turn.thread {
                 // No thread to be had: the caller waits itself.
                 drop(turn);
-                return Err(self.failure.set(Error::Panicked));
+                return self.reach(target, || wal.capture());
             }
         }
         drop(turn);

@@ -71,7 +71,7 @@ impl Handle {
         match held.as_mut() {
             Some((_, handles)) if *handles > 1 => {
                 *handles -= 1;
-                drop(held);
+                // Still under the slot's lock: nobody closes the log meanwhile.
                 self.wal.failed().map_or_else(|| self.wal.sync().map(drop), |error| Err(Error::Segment(error)))
             }
             _ => {

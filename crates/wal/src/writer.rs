@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use varve_format::{BatchFlags, Bound, frame_len};
+use varve_format::{BatchFlags, Bound, FRAME_HEADER_LEN, frame_len};
 use varve_io::Lock;
 use varve_segment::{Appender, Captured, Directory, Error as SegmentError, Failure, SegmentOptions, SegmentSet};
 
@@ -107,7 +107,7 @@ impl Wal {
         };
         self.next_index.store(index + 1, Ordering::Release);
         if appender.rotations() != rotations {
-            self.rotated(&appender);
+            self.rotated(appender);
         }
         Ok(index)
     }
@@ -129,17 +129,25 @@ impl Wal {
         for (i, end) in ends.iter().enumerate() {
             let end = *end as usize;
             let batch = BatchFlags { more: i < last, continued: i > 0 };
-            self.announce(appender.append(&data[start..end], batch))?;
+            if let Err(error) = appender.append(&data[start..end], batch) {
+                appender.forget(start as u64);
+                return self.announce(Err(error));
+            }
             start = end;
         }
         self.next_index.store(first + ends.len() as u64, Ordering::Release);
         if appender.rotations() != rotations {
-            self.rotated(&appender);
+            self.rotated(appender);
         }
         Ok(first)
     }
 
     fn check_packed(&self, data: &[u8], ends: &[u32]) -> Result<u64> {
+        // Empty records take their headers, too.
+        let headers = ends.len() as u64 * FRAME_HEADER_LEN as u64;
+        if headers > MAX_BATCH_BYTES {
+            return Err(self.too_large("a batch, by its headers alone,", headers, MAX_BATCH_BYTES));
+        }
         let mut start = 0;
         for end in ends {
             if *end < start || *end as usize > data.len() {
@@ -214,29 +222,31 @@ impl Wal {
         }
         let rotated = appender.rotate(0);
         self.announce(rotated)?;
-        self.rotated(&appender);
+        self.rotated(appender);
         Ok(())
     }
 
     /// Files with unsynced bytes stay open: not too many of them.
     #[cold]
-    fn rotated(self: &Arc<Self>, appender: &Appender) {
-        if appender.wants_sync() {
-            let _told_by_the_next_write = self.commit.request(self, appender.bound());
+    fn rotated(self: &Arc<Self>, appender: MutexGuard<'_, Appender>) {
+        let (wanted, bound) = (appender.wants_sync(), appender.bound());
+        drop(appender);
+        if wanted {
+            let _told_by_the_next_write = self.commit.request(self, bound);
         }
     }
 
     /// Writes and syncs what is there, gives unused space back, and lets go of the lock. Anything after it is [`Error::Closed`]; a second close does nothing.
     /// A log that has failed closes with its error; what was durable stays so.
     pub fn close(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let target = self.appender().bound();
-        let synced = self.failure.check().map_err(Error::from).and_then(|()| self.reach(target));
+        // Under the lock that every write takes: nothing is added behind the bound that is synced here.
+        let appender = self.appender();
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        let target = appender.bound();
+        drop(appender);
+        let synced = self.failure.check().map_err(Error::from).and_then(|()| self.reach(target));
         self.commit.stop();
         let mut appender = self.appender();
         let settled = synced.and_then(|()| {
@@ -245,12 +255,6 @@ impl Wal {
         });
         appender.close();
         drop(appender);
-        // Given back only where nothing has failed: what is there is looked at by whoever comes next.
-        if settled.is_ok() {
-            self.set.all().iter().for_each(|segment| {
-                let _stays_allocated = segment.punch();
-            });
-        }
         self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         settled
     }

@@ -1,8 +1,9 @@
 import { mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs'
 import { relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { Wal } from 'varve'
-import { run } from '../support/child.ts'
+import { program, run, runCommand } from '../support/child.ts'
 import { closedAfter, freshDir, freshWal, segments, texts } from '../support/directory.ts'
 
 test('close may be called twice, in any mixture', async (t) => {
@@ -131,4 +132,10 @@ test('an idle engine keeps no process alive; a pending promise does', async (t) 
   const pending = await run('pending', [freshDir(t)])
   t.is(pending.code, 0, pending.stderr)
   t.is(pending.stdout, 'durable 0\n')
+})
+
+test('a log that is forgotten settles its promises, is collected, and lets go of its lock', async (t) => {
+  const end = await runCommand(process.execPath, ['--expose-gc', fileURLToPath(program('forgotten')), freshDir(t)])
+  t.is(end.code, 0, end.stderr)
+  t.deepEqual(JSON.parse(end.stdout), { index: 1, free: true })
 })

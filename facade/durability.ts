@@ -32,8 +32,9 @@ export class Ladder {
   /** `onFailure` is called once, when the engine fails, and never inside the call that failed it. */
   // The addon holds it weakly: it lives as long as the log that it serves.
   readonly #onSettled = (durableIndex: number, error: Error | undefined): void => {
-    if (error === undefined) this.#settle(durableIndex)
-    else this.#fail(error)
+    // What is durable is so, whatever has failed since.
+    this.#settle(durableIndex)
+    if (error !== undefined) this.#fail(error)
   }
 
   constructor(native: WalBinding, levels: Levels, onFailure: (error: Error) => void) {

@@ -1,4 +1,5 @@
 import type { Bytes, Codec } from './codecs.ts'
+import { createError } from './errors.ts'
 import { type ReaderBinding, TABLE_INDEX, TABLE_SLOTS } from './native.ts'
 import { checkSignal, integer } from './options.ts'
 import { newSlab, SLAB_BYTES, view } from './slab.ts'
@@ -40,10 +41,12 @@ class Window {
   slab: Bytes = NO_BYTES
   readonly table: Uint32Array = new Uint32Array(TABLE_SLOTS)
   readonly #native: ReaderBinding
+  readonly #life: Life
   #spare: Bytes | undefined
 
-  constructor(native: ReaderBinding) {
+  constructor(native: ReaderBinding, life: Life) {
     this.#native = native
+    this.#life = life
   }
 
   /** Index of the first record. */
@@ -73,7 +76,19 @@ class Window {
     return count
   }
 
+  /** Goes before the record at `index`. */
+  seek(index: number): void {
+    this.#refuseClosed()
+    this.#native.seek(index)
+  }
+
+  /** The native side knows when the log is closed, but not when this handle of it is. */
+  #refuseClosed(): void {
+    if (this.#life.closed) throw createError('VARVE_CLOSED', 'the log is closed', {})
+  }
+
   #fill(): number {
+    this.#refuseClosed()
     let count = this.#native.fill(this.slab, this.table)
     if (count < 0) {
       this.slab = newSlab(Math.max(-count, SLAB_BYTES))
@@ -102,13 +117,13 @@ export class Reader<T> implements WalReader<T> {
     this.#native = native
     this.#codec = codec
     this.#life = life
-    this.#window = new Window(native)
+    this.#window = new Window(native, life)
     this.#table = this.#window.table
   }
 
   advance(): boolean {
     const next = this.#next
-    if (next === this.#count || this.#life.closed) return this.#refill()
+    if (next === this.#count || this.#life.closed || this.buffer.length === 0) return this.#refill()
     this.#next = next + 1
     this.start = this.#table[2 * next]!
     this.end = this.#table[2 * next + 1]!
@@ -126,7 +141,7 @@ export class Reader<T> implements WalReader<T> {
   }
 
   seek(index: number): void {
-    this.#native.seek(integer('index', index))
+    this.#window.seek(integer('index', index))
     this.#forget()
   }
 
@@ -140,6 +155,8 @@ export class Reader<T> implements WalReader<T> {
   }
 
   #refill(): boolean {
+    // Someone has transferred the lent buffer away: what was left in it is read again.
+    if (this.#next < this.#count) this.#window.seek(this.#first + this.#next)
     const count = this.#window.refill()
     this.buffer = this.#window.slab
     this.#first = this.#window.first
@@ -172,13 +189,18 @@ export class Records<T> implements IterableIterator<WalRecord<T>> {
     this.#codec = codec
     this.#signal = signal
     this.#life = life
-    this.#window = new Window(native)
+    this.#window = new Window(native, life)
     this.#table = this.#window.table
   }
 
   next(): IteratorResult<WalRecord<T>, undefined> {
     if (this.#signal !== undefined) this.#check(this.#signal)
     if ((this.#next === this.#count || this.#life.closed) && !this.#refill()) return { value: undefined, done: true }
+    if (this.#table[2 * this.#next + 1]! > this.#window.slab.length) {
+      // Someone has transferred a Buffer, and all its neighbours with it, away: what was left is read again.
+      this.#window.seek(this.#first + this.#next)
+      if (!this.#refill()) return { value: undefined, done: true }
+    }
     const next = this.#next++
     const start = this.#table[2 * next]!
     const end = this.#table[2 * next + 1]!

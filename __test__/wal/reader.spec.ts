@@ -117,6 +117,39 @@ test('after close of the reader, or of the log, it is VARVE_CLOSED', async (t) =
   t.throws(() => log.reader(), { code: 'VARVE_CLOSED' })
 })
 
+test('a handle that is closed ends its readers, though the log is open in another', async (t) => {
+  const other = freshWal(t)
+  other.appendBatch(Array.from({ length: 1000 }, (_, i) => `${i}`))
+  const log = await Wal.open(other.dir)
+  const reader = log.reader()
+  const records = log.records()
+  reader.advance()
+  records.next()
+  await log.close()
+  const closed = { code: 'VARVE_CLOSED' }
+  t.throws(() => reader.advance(), closed)
+  t.throws(() => reader.seek(5), closed)
+  t.throws(() => records.next(), closed)
+  t.is(other.get(999)?.toString(), '999')
+})
+
+test('records whose memory someone has transferred away are read again', (t) => {
+  const log = freshWal(t)
+  log.appendBatch(Array.from({ length: 1000 }, (_, i) => `${i}`.padEnd(100)))
+  const seen: number[] = []
+  for (const { index, data } of log.records()) {
+    seen.push(Number(data.toString()))
+    if (index % 100 === 7) {
+      try {
+        structuredClone(data.buffer, { transfer: [data.buffer] })
+      } catch {
+        // Refused by newer versions of Node.
+      }
+    }
+  }
+  t.deepEqual(seen, Array.from({ length: 1000 }, (_, i) => i))
+})
+
 test('hundreds of readers and iterators left open hold nothing up', async (t) => {
   const log = freshWal(t, { segmentSize: 65_536 })
   log.appendBatch(Array.from({ length: 1000 }, (_, i) => `${i}`.padEnd(150)))

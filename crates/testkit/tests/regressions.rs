@@ -1,5 +1,7 @@
 //! Defects that a review found, each as it was met. All on the simulated machine.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

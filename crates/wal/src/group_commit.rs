@@ -139,12 +139,12 @@ impl GroupCommit {
         captured.segments.iter().for_each(|(segment, _)| segment.synced());
         self.durable.set(captured.bound);
         self.durable_index.store(captured.next_index, Ordering::Release);
-        // What was asked for is durable. Where the slot cannot be written, this round stands, and the log takes no more.
+        self.tell(&Round::Durable(captured.next_index));
+        // What was asked for is durable, and has been told. Where the slot cannot be written, this round stands, and the log takes no more.
         if let Err(error) = lock(&self.slots).write(captured.bound, captured.next_index, captured.log) {
             self.failure.set(error);
             self.tell_failure();
         }
-        self.tell(&Round::Durable(captured.next_index));
         Ok(())
     }
 

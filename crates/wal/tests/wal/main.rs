@@ -1,0 +1,12 @@
+//! The log's behaviour, through its public face: on the simulated machine where what happens must be told apart, on a real directory where threads meet.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod batches;
+mod group_commit;
+mod log;
+mod reader;
+mod records;
+mod reopen;
+mod sharing;
+mod sidecar;

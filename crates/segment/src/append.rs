@@ -482,6 +482,12 @@ impl Appender {
         self.buffer.get(from..self.filled)
     }
 
+    /// Fails the log: whoever worked on it panicked, and may have left it half done.
+    #[cold]
+    pub fn abandon(&self) {
+        self.failure.set(Error::Panicked);
+    }
+
     /// Gives back what was prepared ahead. For a close.
     pub fn close(&mut self) {
         self.preparer.close();

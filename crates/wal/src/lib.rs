@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod appender_lock;
 mod check;
 mod error;
 mod group_commit;

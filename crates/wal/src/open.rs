@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use varve_io::{LockAttempt, Machine};
 use varve_segment::{Appender, Directory, Failure, FileName, SegmentOptions, SegmentSet, recover};
 
+use crate::appender_lock::AppenderLock;
 use crate::error::Result;
 use crate::group_commit::GroupCommit;
 use crate::options::WalOptions;
@@ -56,7 +57,7 @@ impl Wal {
             max_record: appender.max_record(),
             directory,
             options,
-            appender: Mutex::new(appender),
+            appender: AppenderLock::new(appender),
             set,
             commit: Arc::new(commit),
             failure,

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use varve_format::{BatchFlags, Bound, FRAME_HEADER_LEN, frame_len};
 use varve_io::Lock;
-use varve_segment::{Appender, Captured, Directory, Error as SegmentError, Failure, SegmentOptions, SegmentSet};
+use varve_segment::{Captured, Directory, Error as SegmentError, Failure, SegmentOptions, SegmentSet};
 
+use crate::appender_lock::{AppenderLock, Locked};
 use crate::error::{Error, Result};
 use crate::group_commit::{GroupCommit, Listener};
 use crate::options::{MAX_BATCH_BYTES, MAX_INDEX};
@@ -18,7 +19,7 @@ use crate::stats::RecoveryReport;
 pub struct Wal {
     pub(crate) directory: Directory,
     pub(crate) options: SegmentOptions,
-    pub(crate) appender: Mutex<Appender>,
+    pub(crate) appender: AppenderLock,
     pub(crate) set: Arc<SegmentSet>,
     pub(crate) commit: Arc<GroupCommit>,
     pub(crate) failure: Arc<Failure>,
@@ -65,15 +66,12 @@ impl Wal {
 
     /// The appender, whether the log takes writes or not. A thread that panicked while it had the lock leaves the log failed.
     #[inline]
-    pub(crate) fn appender(&self) -> MutexGuard<'_, Appender> {
-        self.appender.lock().unwrap_or_else(|poisoned| {
-            self.failure.set(SegmentError::Panicked);
-            poisoned.into_inner()
-        })
+    pub(crate) fn appender(&self) -> Locked<'_> {
+        self.appender.lock()
     }
 
     #[inline]
-    fn writer(&self) -> Result<MutexGuard<'_, Appender>> {
+    fn writer(&self) -> Result<Locked<'_>> {
         let appender = self.appender();
         if self.closed.load(Ordering::Relaxed) {
             return Err(Error::Closed);
@@ -228,7 +226,7 @@ impl Wal {
 
     /// Files with unsynced bytes stay open: not too many of them.
     #[cold]
-    fn rotated(self: &Arc<Self>, appender: MutexGuard<'_, Appender>) {
+    fn rotated(self: &Arc<Self>, appender: Locked<'_>) {
         let (wanted, bound) = (appender.wants_sync(), appender.bound());
         drop(appender);
         if wanted {

@@ -2,6 +2,7 @@
 //! Arguments and loops are those of `child.mjs` and `measure.mjs`.
 
 mod bare;
+mod engine;
 mod measure;
 mod payload;
 
@@ -49,6 +50,7 @@ fn parse() -> Result<Task, Box<dyn Error>> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let task = parse()?;
-    println!("{}", bare::run(&task)?);
+    let result = if task.run.starts_with("engine") { engine::run(&task)? } else { bare::run(&task)? };
+    println!("{result}");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The next segment, made ready before it is needed: a rotation on the caller's thread then costs a few microseconds.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use varve_format::SegmentHeader;
@@ -23,12 +24,13 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Makes one. With `durable` the zeros are synced too, so that the first sync of a frame does not wait for all of them.
-    pub(crate) fn make(directory: &Directory, capacity: u64, durable: bool) -> Result<Self> {
+    /// Makes one. Zeros are written so that later writes and syncs find their pages and blocks; with `durable` they are synced too, so that the
+    /// first sync of a frame does not wait for all of them. Once `hurry` is set, what is allocated has to do: that is all that a log needs.
+    pub(crate) fn make(directory: &Directory, capacity: u64, durable: bool, hurry: &AtomicBool) -> Result<Self> {
         let name = FileName::Prepared(directory.machine().random());
         let file = directory.create(name)?;
         let prepared = Self { file, name, capacity };
-        let filled = prepared.fill(durable);
+        let filled = prepared.fill(durable, hurry);
         if let Err(error) = filled {
             prepared.discard(directory);
             return Err(error);
@@ -36,15 +38,15 @@ impl Prepared {
         Ok(prepared)
     }
 
-    fn fill(&self, durable: bool) -> Result<()> {
+    fn fill(&self, durable: bool, hurry: &AtomicBool) -> Result<()> {
         self.file.allocate(self.capacity)?;
         let mut at = 0;
-        while at < self.capacity {
+        while at < self.capacity && !hurry.load(Ordering::Relaxed) {
             let piece = usize::try_from(self.capacity - at).unwrap_or(ZERO_PIECE).min(ZERO_PIECE);
             self.file.write_at(&[&ZEROS[..piece]], at)?;
             at += piece as u64;
         }
-        if durable {
+        if durable && !hurry.load(Ordering::Relaxed) {
             self.file.sync_data()?;
         }
         Ok(())
@@ -91,12 +93,15 @@ pub struct Preparer {
     directory: Directory,
     slot: Mutex<Slot>,
     done: Condvar,
+    /// Somebody waits for the segment that is being made.
+    hurry: AtomicBool,
 }
 
 impl Preparer {
     /// Nothing is prepared until it is asked for.
     pub fn new(directory: &Directory) -> Arc<Self> {
-        Arc::new(Self { directory: directory.clone(), slot: Mutex::new(Slot::Empty), done: Condvar::new() })
+        let (slot, done, hurry) = (Mutex::new(Slot::Empty), Condvar::new(), AtomicBool::new(false));
+        Arc::new(Self { directory: directory.clone(), slot, done, hurry })
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
@@ -119,7 +124,7 @@ impl Preparer {
         let Slot::Asked { capacity, durable } = *slot else { return };
         *slot = Slot::Running;
         drop(slot);
-        let made = catch_unwind(AssertUnwindSafe(|| Prepared::make(&self.directory, capacity, durable)))
+        let made = catch_unwind(AssertUnwindSafe(|| Prepared::make(&self.directory, capacity, durable, &self.hurry)))
             .unwrap_or(Err(Error::Panicked));
         let mut slot = self.slot();
         // A failure here is no event: whoever needs the segment tries again, and gets the error of that moment.
@@ -132,12 +137,10 @@ impl Preparer {
         self.done.notify_all();
     }
 
-    /// A segment of at least `least` bytes: the one prepared, or one of `capacity` bytes made here and now.
+    /// A segment of at least `least` bytes: the one prepared, or one of `capacity` bytes made here and now. One that is just being made is
+    /// taken as far as it is: who waits for it waits for microseconds. bench: tail
     pub(crate) fn take(&self, least: u64, capacity: u64) -> Result<Prepared> {
-        let mut slot = self.slot();
-        while matches!(*slot, Slot::Running) {
-            slot = self.done.wait(slot).unwrap_or_else(PoisonError::into_inner);
-        }
+        let mut slot = self.slot_at_rest();
         if !matches!(*slot, Slot::Closed)
             && let Slot::Ready(prepared) = std::mem::replace(&mut *slot, Slot::Empty)
         {
@@ -147,15 +150,23 @@ impl Preparer {
             prepared.discard(&self.directory);
         }
         drop(slot);
-        Prepared::make(&self.directory, capacity, false)
+        Prepared::make(&self.directory, capacity, false, &AtomicBool::new(true))
+    }
+
+    /// The slot, when nothing is being made.
+    fn slot_at_rest(&self) -> MutexGuard<'_, Slot> {
+        let mut slot = self.slot();
+        self.hurry.store(true, Ordering::Relaxed);
+        while matches!(*slot, Slot::Running) {
+            slot = self.done.wait(slot).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.hurry.store(false, Ordering::Relaxed);
+        slot
     }
 
     /// Removes what is prepared, and prepares no more.
     pub fn close(&self) {
-        let mut slot = self.slot();
-        while matches!(*slot, Slot::Running) {
-            slot = self.done.wait(slot).unwrap_or_else(PoisonError::into_inner);
-        }
+        let mut slot = self.slot_at_rest();
         if let Slot::Ready(prepared) = std::mem::replace(&mut *slot, Slot::Closed) {
             prepared.discard(&self.directory);
         }

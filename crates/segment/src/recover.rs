@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use varve_format::{Bound, DATA_START, FOOTER_LEN, Origin, SegmentHeader, State};
 use varve_io::{Access, File};
@@ -264,7 +265,7 @@ impl Begin {
         }
         .sealed();
         let frames = state_frame(state, &header);
-        let prepared = Prepared::make(directory, capacity, true)?;
+        let prepared = Prepared::make(directory, capacity, true, &AtomicBool::new(false))?;
         let file = prepared.activate(directory, &header, &frames, true)?;
         let written = DATA_START + frames.len() as u64;
         Ok((Arc::new(Segment::active(directory, header, Arc::clone(&file), written)), file))

@@ -18,7 +18,7 @@ async function append(dir, name) {
   let n = 0
   const text = () => `${name}:${n++}:${'.'.repeat((n * 37) % 300)}`
   // One write(2) each, of less than PIPE_BUF, past all streams: an acknowledgement is either out, or was not given.
-  const acknowledge = (level, index, record) => writeSync(1, `${level} ${index} ${record.split(':', 2).join(':')}\n`)
+  const acknowledge = (level, index, record) => tell(`${level} ${index} ${record.split(':', 2).join(':')}\n`)
   for (;;) {
     const one = text()
     acknowledge('os', log.append(one), one)
@@ -27,5 +27,18 @@ async function append(dir, name) {
     const durable = Array.from({ length: 5 }, text)
     await Promise.all(durable.map(async (record) => acknowledge('disk', await log.appendAsync(record, { durability: 'disk' }), record)))
     if (n % 7 === 0) log.rotate()
+  }
+}
+
+/** Waits where the pipe is full: whoever reads it may be behind. */
+function tell(line) {
+  for (;;) {
+    try {
+      writeSync(1, line)
+      return
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    }
   }
 }

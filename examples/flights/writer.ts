@@ -11,7 +11,18 @@ const [dir = '', passes = '1'] = process.argv.slice(2)
 const log = await Wal.open(dir, { durability: 'os' })
 
 // Written with a plain write(2), so that no acknowledgement waits in this process while the record it is for does not.
-const acknowledge = (level: 'os' | 'disk', records: number): void => void writeSync(1, `${level} ${records}\n`)
+const acknowledge = (level: 'os' | 'disk', records: number): void => {
+  for (;;) {
+    try {
+      writeSync(1, `${level} ${records}\n`)
+      return
+    } catch (error) {
+      // The pipe is full: whoever reads it is behind.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    }
+  }
+}
 
 let batches = 0
 for (let pass = 0; pass < Number(passes); pass++) {

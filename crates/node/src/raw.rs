@@ -199,43 +199,32 @@ impl Call {
 
     /// Argument `at` as bytes to write to. Empty if it is no `Uint8Array` or its memory is gone.
     #[inline]
-    #[expect(
-        clippy::mut_from_ref,
-        reason = "the memory belongs to JavaScript, which stands still; each argument is asked for once"
-    )]
     pub fn slab(&self, at: usize) -> &mut [u8] {
-        match self.typed_array(at) {
-            // SAFETY: as in `bytes`; slabs are made by the facade, of private memory, and no two arguments of a call share one.
-            Some((sys::TypedarrayType::uint8_array, data, len, _)) if len > 0 => unsafe {
-                slice::from_raw_parts_mut(data, len)
-            },
-            _ => &mut [],
-        }
+        self.writable(at, sys::TypedarrayType::uint8_array).unwrap_or_default()
     }
 
     /// Argument `at` as 32-bit words to write to: a table of the facade's. `None` if it is no `Uint32Array`.
     #[inline]
-    #[expect(clippy::mut_from_ref, reason = "as in slab")]
     pub fn table(&self, at: usize) -> Option<&mut [u32]> {
-        match self.typed_array(at) {
-            Some((sys::TypedarrayType::uint32_array, data, len, _)) if len > 0 => {
-                // SAFETY: as in `slab`; a `Uint32Array` is aligned to 4 bytes, and `len` counts its words.
-                Some(unsafe { slice::from_raw_parts_mut(data.cast(), len) })
-            }
-            _ => None,
-        }
+        self.writable(at, sys::TypedarrayType::uint32_array)
     }
 
     /// Argument `at` as doubles to write to. `None` if it is no `Float64Array`.
-    #[expect(clippy::mut_from_ref, reason = "as in slab")]
     pub fn doubles(&self, at: usize) -> Option<&mut [f64]> {
-        match self.typed_array(at) {
-            Some((sys::TypedarrayType::float64_array, data, len, _)) if len > 0 => {
-                // SAFETY: as in `slab`; a `Float64Array` is aligned to 8 bytes, and `len` counts its numbers.
-                Some(unsafe { slice::from_raw_parts_mut(data.cast(), len) })
-            }
-            _ => None,
-        }
+        self.writable(at, sys::TypedarrayType::float64_array)
+    }
+
+    /// Elements that the facade made to be written to. `kind` is the typed array of `T`s.
+    #[inline]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the memory belongs to JavaScript, which stands still; each argument is asked for once"
+    )]
+    fn writable<T>(&self, at: usize, kind: i32) -> Option<&mut [T]> {
+        let (_, data, len, _) = self.typed_array(at).filter(|(found, _, len, _)| *found == kind && *len > 0)?;
+        // SAFETY: as in `lent`: `len` elements, aligned as typed arrays are, and alive for the call; they are made by the facade, of private
+        // memory, and no two arguments of a call share one.
+        Some(unsafe { slice::from_raw_parts_mut(data.cast(), len) })
     }
 
     #[inline]

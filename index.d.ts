@@ -85,7 +85,7 @@ declare class VarveError extends Error {
 declare function isVarveError<C extends ErrorCode = ErrorCode>(error: unknown, code?: C): error is Error & {
   readonly code: C;
 };
-/** How far a `check` has come. */
+/** How far long work has come. */
 interface Progress {
   bytes: number;
   totalBytes: number;
@@ -127,6 +127,51 @@ interface CheckReport {
     reason: string;
   }[];
 }
+/** What `recover` or `salvage` found and did. `ok`: there was no damage. */
+interface RecoverReport extends CheckReport {
+  /** Records in the log that is left, or in the copy. */
+  keptEntries: number;
+  /** Files that hold what was set aside. */
+  setAside: string[];
+}
+/** `position`: the index below which the copy holds everything. */
+interface BackupResult {
+  files: string[];
+  bytes: number;
+  position: number;
+}
+interface RemoveResult {
+  segments: number;
+  entries: number;
+  bytes: number;
+}
+/** Where a record lies on disk. */
+interface RecordPosition {
+  segment: number;
+  offset: number;
+}
+/** One file of a log. Times are milliseconds since the Unix epoch. */
+interface SegmentInfo {
+  id: number;
+  path: string;
+  firstIndex: number;
+  nextIndex: number;
+  entries: number;
+  /** Bytes of the file that are used. */
+  bytes: number;
+  /** Length of the file. */
+  capacity: number;
+  /** It takes no more records. */
+  sealed: boolean;
+  createdAt: number;
+  /** When it was last written to. */
+  modifiedAt: number;
+  marker: number;
+  /** Readers, views and pins that still hold it. */
+  references: number;
+  /** It is no more part of the log; its file goes when nobody holds it. */
+  pendingDeletion: boolean;
+}
 interface EngineStats {
   /** Bytes accepted and not yet handed to the system. */
   pendingBytes: number;
@@ -141,6 +186,16 @@ interface WalStats extends EngineStats {
   firstIndex: number;
   nextIndex: number;
   durableIndex: number;
+  /** As if every reader stopped at the gate. */
+  committedIndex: number;
+  /** Name of the codec. */
+  codec: string;
+  /** Segments that were removed from the log, and whose files are held by so many readers, views and pins. */
+  pinned: {
+    segments: number;
+    bytes: number;
+    references: number;
+  };
   rotations: number;
   syncs: number;
   /** Of the syncs of this process, in microseconds. */
@@ -169,6 +224,8 @@ interface OpenOptions {
   create?: boolean;
   /** Milliseconds to wait for another process's lock. Default 0: VARVE_LOCKED at once, its message naming the holder's pid. */
   lockTimeout?: number;
+  /** Read only: takes no lock, writes nothing, and follows a writer in another process. Default false. */
+  readOnly?: boolean;
   durability?: Durability;
   /** Check every checksum before opening. Default false: what was not yet known durable is always checked. */
   verify?: boolean;
@@ -183,8 +240,27 @@ interface WalOptions extends OpenOptions {
   segmentSize?: number;
   /** Index of the first record of a new log. Default 0. */
   firstIndex?: number;
-  /** 32-bit mark stored in every new segment. */
+  retention?: WalRetention;
+  /** Readers stop at `commit()`ed records. Default false. */
+  commitGate?: boolean;
+  /** 32-bit mark stored in every new segment. 0 (default): none. */
   marker?: number;
+  /** Asked at open for each mark that is stored in the log, but 0; false refuses the open with VARVE_CONFLICT, before anything has happened. */
+  validateMarker?: (marker: number) => boolean;
+}
+/** Which segments are removed from the start of the log, whole ones, oldest first; never the one that is written to. */
+interface WalRetention {
+  /** A segment goes so many milliseconds after it was sealed. */
+  maxAgeMs?: number;
+  /** Kept whatever the rules say. Default 1. */
+  minSegments?: number;
+  maxSegments?: number;
+  /** Of the files, as far as they are used. */
+  maxBytes?: number;
+  /** Asked before a segment is deleted; false keeps it, and all behind it, for now. Of several handles any may keep it. */
+  mayDelete?: (segment: SegmentInfo) => boolean;
+  /** How often it runs in the background; 0 (default) only when `enforceRetention()` is called or a segment rotates. */
+  intervalMs?: number;
 }
 /** Of an `…Async` write: it resolves when this level is reached. Default: the engine's own, at least 'os'. */
 interface WriteOptions {
@@ -213,24 +289,34 @@ interface WalReader<T = Bytes> extends Disposable {
   seek(index: number): void;
   close(): void;
 }
-interface WalEvents {
-  /** The engine has failed: a write or a sync did. Without a listener nothing is thrown. */
+/** What happens to the segments of a log; never told inside the call that brings it about. */
+interface SegmentEvents {
+  /** A segment was sealed. */
+  rotate: [sealed: SegmentInfo];
+  /** The file of a segment is gone. */
+  delete: [deleted: SegmentInfo];
+  /** The engine has failed: a write or a sync did; or `mayDelete` threw. Without a listener nothing is thrown. */
   error: [error: VarveError];
 }
 interface ScanOptions {
-  /** Of the first record; default: the first there is. */
+  /** Views of the mapped file instead of copies, where whole pages of it are written: valid for as long as they are held; writing to one reaches no file. */
+  zeroCopy?: boolean;
+  /** Aborted, the next step throws an `AbortError`. */
+  signal?: AbortSignal;
+}
+/** Where a scan begins and ends. */
+interface ScanRange {
+  /** Index of the first record; default: the first there is. */
   from?: number;
   /** Excluded; default: the end as of each step. */
   to?: number;
-  /** Aborted, the next step throws an `AbortError`. */
-  signal?: AbortSignal;
 }
 /**
 * A write-ahead log: records by index. Every append is given its index at the call, in call order, and is visible at once to all readers
 * in the process, in every worker thread that opened the same directory. When it is durable is a matter of `Durability`, which belongs
 * to the handle. Opened by `open` or `openSync`; a second open in the process shares the log, and a second process is refused.
 */
-declare class Wal<T = Bytes> extends EventEmitter<WalEvents> {
+declare class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
   #private;
   /** The directory, as an absolute path. */
   readonly dir: string;
@@ -250,11 +336,20 @@ declare class Wal<T = Bytes> extends EventEmitter<WalEvents> {
   }): Wal<T>;
   /** Checks every frame without opening, beside a writer too; changes nothing. */
   static check(dir: string, options?: CareOptions): Promise<CheckReport>;
+  /**
+  * Repairs a log in place that nobody has open (else VARVE_LOCKED): keeps all before the first damage, and sets the rest aside in `.lost` files,
+  * never deleting it. Safe to interrupt anywhere. `salvage` keeps more, in a new directory: try it first.
+  */
+  static recover(dir: string, options?: CareOptions): Promise<RecoverReport>;
+  /** Copies every intact record, before and after the damage, at its index into the new directory `to`. `from` is only read. */
+  static salvage(from: string, to: string, options?: CareOptions): Promise<RecoverReport>;
   /** What is in `dir`, without opening; works beside a writer. */
   static stat(dir: string): Promise<WalStats>;
   get firstIndex(): number;
   /** Index of the next record. `nextIndex === firstIndex` means empty. */
   get nextIndex(): number;
+  /** Index of the last record that readers see: the last one committed, with `commitGate`; one less than `firstIndex` before the first is. */
+  get committedIndex(): number;
   /** Every record below it is durable. */
   get durableIndex(): number;
   /** Appends one record and returns its index. Blocks for the system or the disk only where the handle's durability says so. */
@@ -267,22 +362,71 @@ declare class Wal<T = Bytes> extends EventEmitter<WalEvents> {
   /** As `appendBatch`, for encoded records packed in one buffer: record i is `data[ends[i-1] .. ends[i]]`. The fastest way in. */
   appendPacked(data: Uint8Array, ends: Uint32Array): number;
   appendPackedAsync(data: Uint8Array, ends: Uint32Array, options?: WriteOptions): Promise<number>;
-  /** The record at `index`; undefined if it is not there. May meet the disk. */
-  get(index: number): T | undefined;
+  /** The record at `index`; undefined if it is not there. May meet the disk. Not held back by the commit gate. */
+  get(index: number, options?: {
+    zeroCopy?: boolean;
+  }): T | undefined;
   /** As `get`, off this thread. */
   getAsync(index: number): Promise<T | undefined>;
-  /** The records from `from` up to `to`, each with a Buffer of its own. VARVE_OUT_OF_RANGE if they lie outside of the log. */
-  records(options?: ScanOptions): IterableIterator<WalRecord<T>>;
+  /** The records from `from` up to `to`, each with a Buffer of its own. VARVE_OUT_OF_RANGE if they lie outside of the log, or are dropped meanwhile. */
+  records(options?: ScanOptions & ScanRange): IterableIterator<WalRecord<T>>;
+  /** The same, read and checked ahead on another thread. Ends where the log ends then. */
+  recordsAsync(options?: ScanOptions & ScanRange): AsyncIterableIterator<WalRecord<T>>;
   /** The cheapest way through: no object and no view a record. */
   reader(options?: {
     from?: number;
+    zeroCopy?: boolean;
   }): WalReader<T>;
+  /**
+  * All records from `from` (default: the first; 'end': what is appended after the call), then waits for more until `signal` aborts or the log closes.
+  * What is far behind is read and checked ahead on another thread. Records are read as they are asked for: a slow consumer holds nothing up.
+  */
+  tail(options?: ScanOptions & {
+    from?: number | "end";
+  }): AsyncIterableIterator<WalRecord<T>>;
+  /** Resolves to `nextIndex` once readers may see the record at `index`. Rejects with VARVE_CLOSED if the log is closed before. */
+  waitFor(index: number, options?: {
+    signal?: AbortSignal;
+  }): Promise<number>;
   /** Resolves to `durableIndex`, when all appended before the call is durable; callers that wait together share one sync. */
   sync(): Promise<number>;
   /** As `sync`, blocking this thread. */
   syncSync(): number;
   /** Goes on in a new segment; the old one is sealed. */
   rotate(): void;
+  /** Marks all records up to `index`, included, as committed; never moves back. Kept across opens by the next `sync()`. */
+  commit(index: number): void;
+  /**
+  * Drops every record after `index`; `firstIndex - 1` drops all. Atomic, and durable with the next sync. VARVE_BUSY if a reader has returned one of
+  * them: close it first.
+  */
+  truncateAfter(index: number): void;
+  /** As `truncateAfter` at the call; resolves when the handle's level, at least 'os', is reached. */
+  truncateAfterAsync(index: number): Promise<void>;
+  /** Drops every record before `index`, which becomes `firstIndex`; whole segments leave the disk with the next sync. At or before `firstIndex` it does nothing. */
+  truncateBefore(index: number): void;
+  /** As `truncateBefore` at the call; resolves when the handle's level, at least 'os', is reached. */
+  truncateBeforeAsync(index: number): Promise<void>;
+  /** Drops every record; the next one gets `nextIndex`. Atomic, and durable with the next sync. */
+  reset(nextIndex: number): void;
+  /** Removes what the retention of the log says, if nobody objects; resolves when that is durable. */
+  enforceRetention(): Promise<RemoveResult>;
+  /** Where record `index` lies on disk; undefined if there is no such record. */
+  positionOf(index: number): RecordPosition | undefined;
+  /** The record at `position`; undefined if none of the log lies there. */
+  getAt(position: RecordPosition): T | undefined;
+  /** All segments, in order; those that were removed and are still held come first. */
+  segments(): SegmentInfo[];
+  /** Keeps a segment's file where it is until disposed of, whatever is removed meanwhile. VARVE_OUT_OF_RANGE if it is not there. */
+  pin(segment: number): Disposable;
+  /**
+  * Copies sealed segments with an id over `afterSegment` (default: all of them), and with `active` the rest, while the log is written to, into a directory
+  * that is missing, empty, or holds an earlier backup of this log, which is added to. What is there opens at every moment.
+  */
+  backup(dir: string, options?: CareOptions & {
+    afterSegment?: number;
+    active?: boolean;
+  }): Promise<BackupResult>;
   stats(): WalStats;
   /** Syncs at every level, and gives up the handle; the last one of the process unlocks the directory. Rejects if a write had failed. */
   close(): Promise<void>;
@@ -292,4 +436,4 @@ declare class Wal<T = Bytes> extends EventEmitter<WalEvents> {
 }
 /** The version of the package, as the addon was built. */
 declare const version: string;
-export { type Bytes, type BytesLike, type CareOptions, type CheckReport, type Codec, type Codecs, type Durability, type EngineStats, type ErrorCode, type Expected, type Input, type OpenOptions, type Progress, type RecoveryReport, type ScanOptions, type StandardSchemaLike, VarveError, Wal, type WalEvents, type WalOptions, type WalReader, type WalRecord, type WalStats, type WriteOptions, codecs, isVarveError, version };
+export { type BackupResult, type Bytes, type BytesLike, type CareOptions, type CheckReport, type Codec, type Codecs, type Durability, type EngineStats, type ErrorCode, type Expected, type Input, type OpenOptions, type Progress, type RecordPosition, type RecoverReport, type RecoveryReport, type RemoveResult, type ScanOptions, type ScanRange, type SegmentEvents, type SegmentInfo, type StandardSchemaLike, VarveError, Wal, type WalOptions, type WalReader, type WalRecord, type WalRetention, type WalStats, type WriteOptions, codecs, isVarveError, version };

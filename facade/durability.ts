@@ -2,6 +2,7 @@
 // Timers are taken from the module, so that a test's fake ones do not hold a flush back.
 import { clearImmediate, clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import type { BytesLike } from './codecs.ts'
+import type { Keeper } from './keeper.ts'
 import type { WalBinding } from './native.ts'
 import type { Levels } from './options.ts'
 import { byteLength } from './pack.ts'
@@ -18,6 +19,7 @@ export class Ladder {
   armed = false
   readonly #native: WalBinding
   readonly #levels: Levels
+  readonly #keeper: Keeper
   readonly #onFailure: (error: Error) => void
   #turn: NodeJS.Immediate | undefined
   #timer: NodeJS.Timeout | undefined
@@ -26,22 +28,21 @@ export class Ladder {
   // Asked for in this turn; handed on at its end.
   #os: Shared | undefined
   #disk: Shared | undefined
-  // Asked of the disk: in the order of their targets.
-  #waiting: { target: number; shared: Shared }[] = []
+  // Asked of the disk: in the order of their tickets. `index` is what will be durable then.
+  #waiting: { ticket: number; index: number; shared: Shared }[] = []
 
-  /** `onFailure` is called once, when the engine fails, and never inside the call that failed it. */
-  // The addon holds it weakly: it lives as long as the log that it serves.
-  readonly #onSettled = (durableIndex: number, error: Error | undefined): void => {
-    // What is durable is so, whatever has failed since.
-    this.#settle(durableIndex)
-    if (error !== undefined) this.#fail(error)
-  }
-
-  constructor(native: WalBinding, levels: Levels, onFailure: (error: Error) => void) {
+  constructor(native: WalBinding, levels: Levels, keeper: Keeper, onFailure: (error: Error) => void) {
     this.#native = native
     this.#levels = levels
+    this.#keeper = keeper
     this.#onFailure = onFailure
-    native.onSettled(this.#onSettled)
+  }
+
+  /** What native code tells of syncs, and of a failure. `onFailure` is called once, and never inside the call that failed the engine. */
+  settle(durableIndex: number, ticket: number, error: Error | undefined): void {
+    // What is durable is so, whatever has failed since.
+    this.#settle(durableIndex, ticket)
+    if (error !== undefined) this.#fail(error)
   }
 
   /** After a plain write: reaches the handle's level. To be called unless `armed`. */
@@ -50,6 +51,11 @@ export class Ladder {
     if (level === 'disk') this.#native.sync()
     else if (level === 'os') this.#native.flush()
     else this.#later(data)
+  }
+
+  /** After a change that is no record: it goes with what is handed over next. */
+  changed(): void {
+    this.#arm()
   }
 
   /** After an `…Async` write: resolves to `index` when `level` (default: the handle's own, at least 'os') is reached. */
@@ -79,8 +85,9 @@ export class Ladder {
   finish(error?: unknown): void {
     const waiting = this.#waiting
     this.#waiting = []
-    for (const { target, shared } of waiting) {
-      if (error === undefined) shared.resolve(target)
+    if (waiting.length > 0) this.#keeper.release()
+    for (const { index, shared } of waiting) {
+      if (error === undefined) shared.resolve(index)
       else shared.reject(error)
     }
   }
@@ -121,8 +128,8 @@ export class Ladder {
     this.armed = false
     try {
       if (disk !== undefined || this.#levels.everyTurn) {
-        const target = this.#native.requestSync()
-        if (disk !== undefined) this.#await(disk, target)
+        const ticket = this.#native.requestSync()
+        if (disk !== undefined) this.#await(disk, ticket)
       } else {
         this.#native.flush()
       }
@@ -134,29 +141,26 @@ export class Ladder {
     }
   }
 
-  #await(shared: Shared, target: number): void {
-    const durableIndex = this.#native.durableIndex()
-    if (durableIndex >= target) {
-      shared.resolve(durableIndex)
+  #await(shared: Shared, ticket: number): void {
+    if (ticket === 0) {
+      shared.resolve(this.#native.durableIndex())
       return
     }
-    if (this.#waiting.length === 0) this.#native.keepAlive(true)
-    this.#waiting.push({ target, shared })
+    if (this.#waiting.length === 0) this.#keeper.hold()
+    this.#waiting.push({ ticket, index: this.#native.nextIndex(), shared })
   }
 
-  #settle(durableIndex: number): void {
+  #settle(durableIndex: number, ticket: number): void {
     const waiting = this.#waiting
     let reached = 0
-    while (reached < waiting.length && waiting[reached]!.target <= durableIndex) reached++
+    while (reached < waiting.length && waiting[reached]!.ticket <= ticket) reached++
+    if (reached === 0) return
     for (const { shared } of waiting.splice(0, reached)) shared.resolve(durableIndex)
-    if (waiting.length === 0) this.#native.keepAlive(false)
+    if (waiting.length === 0) this.#keeper.release()
   }
 
   #fail(error: unknown): void {
-    if (this.#waiting.length > 0) {
-      this.finish(error)
-      this.#native.keepAlive(false)
-    }
+    this.finish(error)
     if (this.#failed) return
     this.#failed = true
     setImmediate(this.#onFailure, error as Error)

@@ -1,7 +1,7 @@
 // The only file that knows the addon. Its hot functions are plain N-API callbacks, which the generated declarations do not describe.
 import addon from '../native.cjs'
 import { createError } from './errors.ts'
-import type { CheckReport, WalStats } from './reports.ts'
+import type { BackupResult, CheckReport, RecordPosition, RecoverReport, RemoveResult, SegmentInfo, WalStats } from './reports.ts'
 
 /** Options whose types and ranges the facade has checked. */
 export interface NativeWalOptions {
@@ -13,11 +13,22 @@ export interface NativeWalOptions {
   firstIndex?: number
   marker?: number
   codecName: string
+  readOnly?: boolean
+  retention?: { maxAgeMs?: number; minSegments?: number; maxSegments?: number; maxBytes?: number }
 }
+
+/** What has happened to the segments of a log; or a question about them. */
+export type NativeEvent =
+  | { type: 'rotate' | 'delete'; segment: SegmentInfo }
+  | { type: 'mayDelete'; number: number; segments: SegmentInfo[] }
+
+/** `moved`: what `wakeAt` has asked for. */
+export type OnNews = (durableIndex: number, ticket: number, moved: boolean, events: NativeEvent[] | undefined, error: Error | undefined) => void
 
 /** One handle on the core of a directory. After `close` every function throws VARVE_CLOSED. */
 export interface WalBinding {
   readonly dir: string
+  readonly readOnly: boolean
   append(data: Uint8Array | string, expectedIndex?: number): number
   /** One atomic batch of `count` records; record i is `data[ends[i-1] .. ends[i]]`. */
   appendPacked(data: Uint8Array, ends: Uint32Array, count: number, expectedIndex?: number): number
@@ -27,20 +38,48 @@ export interface WalBinding {
   firstIndex(): number
   nextIndex(): number
   durableIndex(): number
+  /** Index after the last committed record. */
+  committed(): number
   /** Hands the group buffer to the system. */
   flush(): void
   /** Blocks until all before it is durable; returns `durableIndex`. */
   sync(): number
-  /** Flushes, and asks the sync thread to make all before it durable; returns at once, with the index that will be reached. */
+  /** Flushes, and asks the sync thread to make all before it durable; returns at once, with a ticket that `onNews` will name, or 0 if all is durable. */
   requestSync(): number
-  /** After each sync round that something of this handle waited for; and once with an error, when the engine fails. */
-  onSettled(callback: (durableIndex: number, error: Error | undefined) => void): void
-  /** Whether the process has to stay alive for the next call of `onSettled`. */
+  /** After each sync round that something of this handle waited for; when the log has moved, if that was asked for; with events; once with an error. */
+  onNews(callback: OnNews): void
+  /** Whether events of segments are wanted. */
+  wantEvents(on: boolean): void
+  /** Whether the process has to stay alive for the next call of `onNews`. */
   keepAlive(on: boolean): void
-  /** `to` = -1: no limit. */
-  reader(from: number, to: number): ReaderBinding
+  /** Has `onNews` called, once, when the log has moved on from `seen`. 0: it has by now. */
+  wakeAt(seen: number, gated: boolean): 0 | 1
+  /** `to` = -1: no limit. `flags`: 1 gated, 2 waits. `place`: three doubles on a buffer of their own. */
+  reader(from: number, to: number, flags: number, place: Float64Array): ReaderBinding
+  /** 1, and segment, start and end in `place`, if the record can be seen where it lies. */
+  viewOf(index: number, place: Float64Array): 0 | 1
+  /** A private map of the whole pages of a segment that are written. */
+  memory(segment: number): ArrayBuffer | undefined
   rotate(): void
+  /** Number of committed records, counted from index 0. */
+  commit(count: number): void
+  /** `nextIndex`: that of the log after it. */
+  truncateAfter(nextIndex: number): void
+  truncateBefore(index: number): void
+  reset(nextIndex: number): void
+  enforceRetention(): Promise<RemoveResult>
+  beginRetention(): void
+  /** `mayDelete` events are wanted, and answered by `answer`. */
+  object(): void
+  answer(number: number, allowed: number): void
+  positionOf(index: number): RecordPosition | undefined
+  /** -1: none of the log is there. */
+  indexAt(segment: number, offset: number): number
+  segments(): SegmentInfo[]
+  /** Returns what lets go of it. */
+  pin(segment: number): () => void
   stats(): WalStats
+  backup(dir: string, afterSegment: number, active: boolean): Watched<BackupResult>
   close(): Promise<void>
   closeSync(): void
 }
@@ -51,6 +90,16 @@ export interface ReaderBinding {
    * and high half of the first one's index. Returns their number (at most 256); 0: at the end as it is now; -n: the next needs n bytes.
    */
   fill(slab: Uint8Array, table: Uint32Array): number
+  /** The same where they lie, in the file of `segment()`. 0: what comes next has to be copied, or there is nothing. */
+  fillViews(table: Uint32Array): number
+  segment(): number
+  /**
+   * As `fill`, on another thread, into as many tables as `words` has room for, and behind them their counts. Resolves to the number of tables that
+   * have records, or -n. Neither is to be touched before that.
+   */
+  fillAhead(slab: Uint8Array, words: Uint32Array): Promise<number>
+  /** Goes back to the place: what was filled and not returned is filled again. */
+  rewind(): void
   seek(index: number): void
   close(): void
 }
@@ -70,13 +119,22 @@ interface Addon {
   version(): string
   openWal(dir: string, options: NativeWalOptions): Promise<WalBinding>
   openWalSync(dir: string, options: NativeWalOptions): WalBinding
+  markersOfWal(dir: string): number[]
   checkWal(dir: string): Watched<CheckReport>
+  recoverWal(dir: string): Watched<RecoverReport>
+  salvageWal(from: string, to: string): Watched<RecoverReport>
   statWal(dir: string): Promise<WalStats>
 }
 
 /** Slots of the table that `ReaderBinding.fill` writes: 256 pairs, and the first index. */
 export const TABLE_SLOTS = 514
 export const TABLE_INDEX = 512
+
+/** Slots of a reader's place: the index of the next record it returns, whether it has returned one, and whether it has to read again (set by native code). */
+export const PLACE_NEXT = 0
+export const PLACE_RETURNED = 1
+export const PLACE_INTERRUPTED = 2
+export const PLACE_SLOTS = 3
 
 export const native: Addon = addon as unknown as Addon
 native.setErrorFactory(createError)

@@ -1,9 +1,9 @@
 // Options are read once, own properties only, so that neither a polluted Object.prototype nor a getter changes what was checked.
 import { resolve } from 'node:path'
 import { type Codec, isCodec } from './codecs.ts'
-import { aborted, createError, invalid } from './errors.ts'
+import { aborted, invalid } from './errors.ts'
 import type { NativeWalOptions } from './native.ts'
-import type { CareOptions } from './reports.ts'
+import type { CareOptions, SegmentInfo } from './reports.ts'
 
 /**
  * How far a write has got when its call returns:
@@ -21,6 +21,8 @@ export interface OpenOptions {
   create?: boolean
   /** Milliseconds to wait for another process's lock. Default 0: VARVE_LOCKED at once, its message naming the holder's pid. */
   lockTimeout?: number
+  /** Read only: takes no lock, writes nothing, and follows a writer in another process. Default false. */
+  readOnly?: boolean
   durability?: Durability
   /** Check every checksum before opening. Default false: what was not yet known durable is always checked. */
   verify?: boolean
@@ -36,8 +38,28 @@ export interface WalOptions extends OpenOptions {
   segmentSize?: number
   /** Index of the first record of a new log. Default 0. */
   firstIndex?: number
-  /** 32-bit mark stored in every new segment. */
+  retention?: WalRetention
+  /** Readers stop at `commit()`ed records. Default false. */
+  commitGate?: boolean
+  /** 32-bit mark stored in every new segment. 0 (default): none. */
   marker?: number
+  /** Asked at open for each mark that is stored in the log, but 0; false refuses the open with VARVE_CONFLICT, before anything has happened. */
+  validateMarker?: (marker: number) => boolean
+}
+
+/** Which segments are removed from the start of the log, whole ones, oldest first; never the one that is written to. */
+export interface WalRetention {
+  /** A segment goes so many milliseconds after it was sealed. */
+  maxAgeMs?: number
+  /** Kept whatever the rules say. Default 1. */
+  minSegments?: number
+  maxSegments?: number
+  /** Of the files, as far as they are used. */
+  maxBytes?: number
+  /** Asked before a segment is deleted; false keeps it, and all behind it, for now. Of several handles any may keep it. */
+  mayDelete?: (segment: SegmentInfo) => boolean
+  /** How often it runs in the background; 0 (default) only when `enforceRetention()` is called or a segment rotates. */
+  intervalMs?: number
 }
 
 /** Of an `…Async` write: it resolves when this level is reached. Default: the engine's own, at least 'os'. */
@@ -60,12 +82,30 @@ export interface Levels {
 
 type Values<K extends string> = { [key in K]?: unknown }
 
-const OPEN = ['create', 'lockTimeout', 'durability', 'verify', 'onDamage', 'signal', 'segmentSize', 'firstIndex', 'marker', 'codec'] as const
-const OPEN_LATER = ['readOnly', 'retention', 'commitGate', 'validateMarker'] as const
+const OPEN = [
+  'create', 'lockTimeout', 'readOnly', 'durability', 'verify', 'onDamage', 'signal', 'segmentSize', 'firstIndex', 'retention', 'commitGate', 'marker',
+  'validateMarker', 'codec',
+] as const
+
+/** What belongs to a handle, and not to the log. */
+export interface HandleOptions {
+  levels: Levels
+  codec: Codec<unknown> | undefined
+  gated: boolean
+  mayDelete: WalRetention['mayDelete']
+  retainEveryMs: number
+}
+
+export interface OpenRequest {
+  native: NativeWalOptions
+  handle: HandleOptions
+  validateMarker: WalOptions['validateMarker']
+  signal: AbortSignal | undefined
+}
 
 /** What `open` and `openSync` take. */
-export function readOpenOptions(value: unknown): { native: NativeWalOptions; levels: Levels; codec: Codec<unknown> | undefined; signal: AbortSignal | undefined } {
-  const options = readOwn(value, OPEN, OPEN_LATER)
+export function readOpenOptions(value: unknown): OpenRequest {
+  const options = readOwn(value, OPEN)
   const codec = options.codec
   if (codec !== undefined && !isCodec(codec)) {
     throw invalid(`codec must have a name of 1 to 200 bytes, encode() and decode(), got ${show(codec)}`)
@@ -80,39 +120,109 @@ export function readOpenOptions(value: unknown): { native: NativeWalOptions; lev
   if (options.segmentSize !== undefined) native.segmentSize = integer('segmentSize', options.segmentSize, 0x10000, 0x40000000)
   if (options.firstIndex !== undefined) native.firstIndex = integer('firstIndex', options.firstIndex)
   if (options.marker !== undefined) native.marker = integer('marker', options.marker, 0, 0xffffffff)
-  return { native, levels: readDurability(options.durability), codec, signal: readSignal(options.signal) }
+  if (options.readOnly !== undefined) native.readOnly = flag('readOnly', options.readOnly)
+  const { rules, mayDelete, intervalMs } = readRetention(options.retention)
+  if (rules !== undefined) native.retention = rules
+  const gated = options.commitGate !== undefined && flag('commitGate', options.commitGate)
+  const handle: HandleOptions = { levels: readDurability(options.durability), codec, gated, mayDelete, retainEveryMs: intervalMs }
+  return { native, handle, validateMarker: callback('validateMarker', options.validateMarker), signal: readSignal(options.signal) }
 }
 
-/** What `check` takes. */
+function readRetention(value: unknown): { rules: NativeWalOptions['retention']; mayDelete: WalRetention['mayDelete']; intervalMs: number } {
+  if (value === undefined) return { rules: undefined, mayDelete: undefined, intervalMs: 0 }
+  const read = readOwn(value, ['maxAgeMs', 'minSegments', 'maxSegments', 'maxBytes', 'mayDelete', 'intervalMs'], 'retention')
+  const rules: NonNullable<NativeWalOptions['retention']> = Object.assign(new Read<object>(), {})
+  if (read.maxAgeMs !== undefined) rules.maxAgeMs = integer('retention.maxAgeMs', read.maxAgeMs)
+  if (read.minSegments !== undefined) rules.minSegments = integer('retention.minSegments', read.minSegments)
+  if (read.maxSegments !== undefined) rules.maxSegments = integer('retention.maxSegments', read.maxSegments, 1)
+  if (read.maxBytes !== undefined) rules.maxBytes = integer('retention.maxBytes', read.maxBytes)
+  return {
+    rules,
+    mayDelete: callback('retention.mayDelete', read.mayDelete),
+    intervalMs: read.intervalMs === undefined ? 0 : integer('retention.intervalMs', read.intervalMs, 0, 0x7fffffff),
+  }
+}
+
+function callback<F>(name: string, value: unknown): F | undefined {
+  if (value !== undefined && typeof value !== 'function') throw invalid(`${name} must be a function, got ${show(value)}`)
+  return value as F | undefined
+}
+
+/** What long work takes. */
 export function readCareOptions(value: unknown): CareOptions {
-  const { signal, onProgress } = readOwn(value, ['signal', 'onProgress'])
-  if (onProgress !== undefined && typeof onProgress !== 'function') throw invalid(`onProgress must be a function, got ${show(onProgress)}`)
+  return careOf(readOwn(value, ['signal', 'onProgress']))
+}
+
+function careOf({ signal, onProgress }: Values<'signal' | 'onProgress'>): CareOptions {
   const options: CareOptions = {}
   const read = readSignal(signal)
   if (read !== undefined) options.signal = read
-  if (onProgress !== undefined) options.onProgress = onProgress as NonNullable<CareOptions['onProgress']>
+  const told = callback<NonNullable<CareOptions['onProgress']>>('onProgress', onProgress)
+  if (told !== undefined) options.onProgress = told
   return options
 }
 
-/** What `records` takes. */
-export function readScanOptions(value: unknown): { from: number | undefined; to: number | undefined; signal: AbortSignal | undefined } {
-  const { from, to, signal } = readOwn(value, ['from', 'to', 'signal'], ['zeroCopy'])
+/** What `backup` takes. */
+export function readBackupOptions(value: unknown): CareOptions & { afterSegment: number; active: boolean } {
+  const read = readOwn(value, ['signal', 'onProgress', 'afterSegment', 'active'])
+  return {
+    ...careOf(read),
+    afterSegment: read.afterSegment === undefined ? 0 : integer('afterSegment', read.afterSegment),
+    active: read.active !== undefined && flag('active', read.active),
+  }
+}
+
+/** Where a scan begins and ends, and how it hands out. */
+export interface Scan {
+  from: number | undefined
+  to: number | undefined
+  zeroCopy: boolean
+  signal: AbortSignal | undefined
+}
+
+/** What `records` and `recordsAsync` take. */
+export function readScanOptions(value: unknown): Scan {
+  return scanOf(readOwn(value, ['from', 'to', 'zeroCopy', 'signal']))
+}
+
+function scanOf({ from, to, zeroCopy, signal }: Values<'from' | 'to' | 'zeroCopy' | 'signal'>): Scan {
   return {
     from: from === undefined ? undefined : integer('from', from),
     to: to === undefined ? undefined : integer('to', to),
+    zeroCopy: zeroCopy !== undefined && flag('zeroCopy', zeroCopy),
     signal: readSignal(signal),
   }
 }
 
+/** What `tail` takes. */
+export function readTailOptions(value: unknown): Scan & { atEnd: boolean } {
+  const { from, ...rest } = readOwn(value, ['from', 'zeroCopy', 'signal'])
+  const atEnd = from === 'end'
+  if (typeof from === 'string' && !atEnd) throw invalid(`from must be an index or 'end', got ${show(from)}`)
+  return { ...scanOf(atEnd || from === undefined ? rest : { ...rest, from }), atEnd }
+}
+
 /** What `reader` takes. */
-export function readReaderOptions(value: unknown): number | undefined {
-  const { from } = readOwn(value, ['from'], ['zeroCopy'])
-  return from === undefined ? undefined : integer('from', from)
+export function readReaderOptions(value: unknown): Scan {
+  return scanOf(readOwn(value, ['from', 'zeroCopy']))
 }
 
 /** What `get` takes, beside the index. */
-export function readGetOptions(value: unknown): void {
-  readOwn(value, [], ['zeroCopy'])
+export function readGetOptions(value: unknown): boolean {
+  const { zeroCopy } = readOwn(value, ['zeroCopy'])
+  return zeroCopy !== undefined && flag('zeroCopy', zeroCopy)
+}
+
+/** What `waitFor` takes, beside the index. */
+export function readWaitOptions(value: unknown): AbortSignal | undefined {
+  return readSignal(readOwn(value, ['signal']).signal)
+}
+
+/** What `getAt` takes. */
+export function readPosition(value: unknown): { segment: number; offset: number } {
+  if (typeof value !== 'object' || value === null) throw invalid(`position must be { segment, offset }, got ${show(value)}`)
+  const { segment, offset } = value as { segment?: unknown; offset?: unknown }
+  return { segment: integer('segment', segment), offset: integer('offset', offset) }
 }
 
 /** What a plain write takes. */
@@ -151,7 +261,7 @@ function readDurability(value: unknown): Levels {
   if (typeof value !== 'object' || value === null) {
     throw invalid(`durability must be 'buffered', 'os', 'disk' or an object with syncEvery…, got ${show(value)}`)
   }
-  const { syncEveryTurn, syncEveryMs, syncEveryBytes } = readOwn(value, ['syncEveryTurn', 'syncEveryMs', 'syncEveryBytes'], [], 'durability')
+  const { syncEveryTurn, syncEveryMs, syncEveryBytes } = readOwn(value, ['syncEveryTurn', 'syncEveryMs', 'syncEveryBytes'], 'durability')
   return {
     level: 'buffered',
     everyTurn: syncEveryTurn !== undefined && flag('syncEveryTurn', syncEveryTurn),
@@ -183,8 +293,8 @@ function flag(name: string, value: unknown): boolean {
 const Read = function () {} as unknown as new <V>() => V
 Read.prototype = Object.create(null)
 
-/** The own properties of a plain object, each read once. Those `later` are known, and refused unless they ask for nothing. */
-function readOwn<K extends string>(value: unknown, keys: readonly K[], later: readonly string[] = [], what = 'options'): Values<K> {
+/** The own properties of a plain object, each read once. */
+function readOwn<K extends string>(value: unknown, keys: readonly K[], what = 'options'): Values<K> {
   const read = new Read<Values<K>>()
   if (value === undefined) return read
   if (!isPlain(value)) throw invalid(`${what} must be a plain object, got ${show(value)}`)
@@ -193,10 +303,8 @@ function readOwn<K extends string>(value: unknown, keys: readonly K[], later: re
     if (option === undefined) continue
     if ((keys as readonly string[]).includes(key)) {
       read[key as K] = option
-    } else if (later.includes(key)) {
-      if (option !== false) throw createError('VARVE_UNSUPPORTED', `${key} is not in this release`)
     } else {
-      throw invalid(`unknown option ${key}${suggestion(key, [...keys, ...later])}`)
+      throw invalid(`unknown option ${key}${suggestion(key, keys)}`)
     }
   }
   return read

@@ -1,8 +1,11 @@
 import type { Bytes, Codec } from './codecs.ts'
-import { createError } from './errors.ts'
-import { type ReaderBinding, TABLE_INDEX, TABLE_SLOTS } from './native.ts'
+import type { Life } from './live.ts'
+import { PLACE_INTERRUPTED, PLACE_NEXT } from './native.ts'
 import { checkSignal, integer } from './options.ts'
-import { newSlab, SLAB_BYTES, view } from './slab.ts'
+import { view } from './slab.ts'
+import type { Window } from './window.ts'
+
+const NO_BYTES = Buffer.alloc(0)
 
 export interface WalRecord<T = Bytes> {
   readonly index: number
@@ -25,109 +28,39 @@ export interface WalReader<T = Bytes> extends Disposable {
   close(): void
 }
 
-/** Whether the log is still open: shared by a log with all that reads from it. */
-export interface Life {
-  closed: boolean
-}
-
-const NO_BYTES = Buffer.alloc(0)
-// A slab that one large record has stretched is kept up to this.
-const KEPT_BYTES = 1 << 20
-// Records that fill less than this are moved to memory of their size: what is kept of them then holds no whole slab.
-const SPARSE_BYTES = SLAB_BYTES / 4
-
-/** The records that one native call has verified and copied. */
-class Window {
-  slab: Bytes = NO_BYTES
-  readonly table: Uint32Array = new Uint32Array(TABLE_SLOTS)
-  readonly #native: ReaderBinding
-  readonly #life: Life
-  #spare: Bytes | undefined
-
-  constructor(native: ReaderBinding, life: Life) {
-    this.#native = native
-    this.#life = life
-  }
-
-  /** Index of the first record. */
-  get first(): number {
-    return this.table[TABLE_INDEX + 1]! * 0x1_0000_0000 + this.table[TABLE_INDEX]!
-  }
-
-  /** The next records, in the memory of those before; returns their number. */
-  refill(): number {
-    if (this.slab.length < SLAB_BYTES || this.slab.length > KEPT_BYTES) this.slab = newSlab()
-    return this.#fill()
-  }
-
-  /** The next records, in memory that nothing else will use. */
-  renew(): number {
-    this.slab = this.#spare ?? newSlab()
-    this.#spare = undefined
-    const count = this.#fill()
-    const used = count === 0 ? 0 : this.table[2 * count - 1]!
-    if (used < SPARSE_BYTES) {
-      this.#spare = this.slab
-      if (count > 0) {
-        this.slab = newSlab(used)
-        this.slab.set(this.#spare.subarray(0, used))
-      }
-    }
-    return count
-  }
-
-  /** Goes before the record at `index`. */
-  seek(index: number): void {
-    this.#refuseClosed()
-    this.#native.seek(index)
-  }
-
-  /** The native side knows when the log is closed, but not when this handle of it is. */
-  #refuseClosed(): void {
-    if (this.#life.closed) throw createError('VARVE_CLOSED', 'the log is closed', {})
-  }
-
-  #fill(): number {
-    this.#refuseClosed()
-    let count = this.#native.fill(this.slab, this.table)
-    if (count < 0) {
-      this.slab = newSlab(Math.max(-count, SLAB_BYTES))
-      count = this.#native.fill(this.slab, this.table)
-    }
-    return count
-  }
-}
-
 /** A `WalReader` over a native one. */
 export class Reader<T> implements WalReader<T> {
   index = -1
   buffer: Bytes = NO_BYTES
   start = 0
   end = 0
-  readonly #native: ReaderBinding
   readonly #codec: Codec<T> | undefined
   readonly #life: Life
   readonly #window: Window
   readonly #table: Uint32Array
+  readonly #place: Float64Array
   #next = 0
   #count = 0
   #first = 0
 
-  constructor(native: ReaderBinding, codec: Codec<T> | undefined, life: Life) {
-    this.#native = native
+  constructor(window: Window, codec: Codec<T> | undefined, life: Life) {
     this.#codec = codec
     this.#life = life
-    this.#window = new Window(native, life)
-    this.#table = this.#window.table
+    this.#window = window
+    this.#table = window.table
+    this.#place = window.place
   }
 
   advance(): boolean {
     const next = this.#next
-    if (next === this.#count || this.#life.closed || this.buffer.length === 0) return this.#refill()
+    const place = this.#place
+    if (next === this.#count || place[PLACE_INTERRUPTED] !== 0 || this.#life.closed || this.buffer.length === 0) return this.#refill()
     this.#next = next + 1
     this.start = this.#table[2 * next]!
     this.end = this.#table[2 * next + 1]!
-    this.index = this.#first + next
+    const index = this.#first + next
+    this.index = index
+    place[PLACE_NEXT] = index + 1
     return true
   }
 
@@ -146,7 +79,7 @@ export class Reader<T> implements WalReader<T> {
   }
 
   close(): void {
-    this.#native.close()
+    this.#window.native.close()
     this.#forget()
   }
 
@@ -155,8 +88,9 @@ export class Reader<T> implements WalReader<T> {
   }
 
   #refill(): boolean {
-    // Someone has transferred the lent buffer away: what was left in it is read again.
-    if (this.#next < this.#count) this.#window.seek(this.#first + this.#next)
+    const window = this.#window
+    // Someone has transferred the lent buffer away: what was left in it is read again. What truncation has interrupted the native side reads again by itself.
+    if (this.#next < this.#count && !window.interrupted && !this.#life.closed) window.rewind()
     const count = this.#window.refill()
     this.buffer = this.#window.slab
     this.#first = this.#window.first
@@ -173,51 +107,46 @@ export class Reader<T> implements WalReader<T> {
 
 /** What `records()` returns: every Buffer in it is the caller's own. */
 export class Records<T> implements IterableIterator<WalRecord<T>> {
-  readonly #native: ReaderBinding
   readonly #codec: Codec<T> | undefined
   readonly #signal: AbortSignal | undefined
   readonly #life: Life
   readonly #window: Window
   readonly #table: Uint32Array
+  readonly #place: Float64Array
   #next = 0
   #count = 0
   #first = 0
   #done = false
 
-  constructor(native: ReaderBinding, codec: Codec<T> | undefined, signal: AbortSignal | undefined, life: Life) {
-    this.#native = native
+  constructor(window: Window, codec: Codec<T> | undefined, signal: AbortSignal | undefined, life: Life) {
     this.#codec = codec
     this.#signal = signal
     this.#life = life
-    this.#window = new Window(native, life)
-    this.#table = this.#window.table
+    this.#window = window
+    this.#table = window.table
+    this.#place = window.place
   }
 
   next(): IteratorResult<WalRecord<T>, undefined> {
     if (this.#signal !== undefined) this.#check(this.#signal)
-    if ((this.#next === this.#count || this.#life.closed) && !this.#refill()) return { value: undefined, done: true }
+    const ahead = this.#next < this.#count && this.#place[PLACE_INTERRUPTED] === 0 && !this.#life.closed
+    if (!ahead && !this.#refill()) return { value: undefined, done: true }
     if (this.#table[2 * this.#next + 1]! > this.#window.slab.length) {
       // Someone has transferred a Buffer, and all its neighbours with it, away: what was left is read again.
-      this.#window.seek(this.#first + this.#next)
+      this.#window.rewind()
       if (!this.#refill()) return { value: undefined, done: true }
     }
     const next = this.#next++
-    const start = this.#table[2 * next]!
-    const end = this.#table[2 * next + 1]!
-    const codec = this.#codec
-    const slab = this.#window.slab
-    const data =
-      codec === undefined ? (view(slab, start, end) as T)
-      : codec.decodeFrom === undefined ? codec.decode(view(slab, start, end))
-      : codec.decodeFrom(slab, start, end)
-    return { value: { index: this.#first + next, data }, done: false }
+    const index = this.#first + next
+    this.#place[PLACE_NEXT] = index + 1
+    return { value: { index, data: take(this.#window.slab, this.#table[2 * next]!, this.#table[2 * next + 1]!, this.#codec) }, done: false }
   }
 
   return(): IteratorResult<WalRecord<T>, undefined> {
     if (!this.#done) {
       this.#done = true
       this.#next = this.#count = 0
-      this.#native.close()
+      this.#window.native.close()
     }
     return { value: undefined, done: true }
   }
@@ -241,4 +170,10 @@ export class Records<T> implements IterableIterator<WalRecord<T>> {
     if (signal.aborted) this.return()
     checkSignal(signal)
   }
+}
+
+/** The record `slab[start .. end]`, whose memory is its own. */
+export function take<T>(slab: Bytes, start: number, end: number, codec: Codec<T> | undefined): T {
+  if (codec === undefined) return view(slab, start, end) as T
+  return codec.decodeFrom === undefined ? codec.decode(view(slab, start, end)) : codec.decodeFrom(slab, start, end)
 }

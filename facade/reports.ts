@@ -1,6 +1,6 @@
 import type { VarveError } from './errors.ts'
 
-/** How far a `check` has come. */
+/** How far long work has come. */
 export interface Progress {
   bytes: number
   totalBytes: number
@@ -32,6 +32,56 @@ export interface CheckReport {
   damage: { path: string; position: number; reason: string }[]
 }
 
+/** What `recover` or `salvage` found and did. `ok`: there was no damage. */
+export interface RecoverReport extends CheckReport {
+  /** Records in the log that is left, or in the copy. */
+  keptEntries: number
+  /** Files that hold what was set aside. */
+  setAside: string[]
+}
+
+/** `position`: the index below which the copy holds everything. */
+export interface BackupResult {
+  files: string[]
+  bytes: number
+  position: number
+}
+
+export interface RemoveResult {
+  segments: number
+  entries: number
+  bytes: number
+}
+
+/** Where a record lies on disk. */
+export interface RecordPosition {
+  segment: number
+  offset: number
+}
+
+/** One file of a log. Times are milliseconds since the Unix epoch. */
+export interface SegmentInfo {
+  id: number
+  path: string
+  firstIndex: number
+  nextIndex: number
+  entries: number
+  /** Bytes of the file that are used. */
+  bytes: number
+  /** Length of the file. */
+  capacity: number
+  /** It takes no more records. */
+  sealed: boolean
+  createdAt: number
+  /** When it was last written to. */
+  modifiedAt: number
+  marker: number
+  /** Readers, views and pins that still hold it. */
+  references: number
+  /** It is no more part of the log; its file goes when nobody holds it. */
+  pendingDeletion: boolean
+}
+
 export interface EngineStats {
   /** Bytes accepted and not yet handed to the system. */
   pendingBytes: number
@@ -47,6 +97,12 @@ export interface WalStats extends EngineStats {
   firstIndex: number
   nextIndex: number
   durableIndex: number
+  /** As if every reader stopped at the gate. */
+  committedIndex: number
+  /** Name of the codec. */
+  codec: string
+  /** Segments that were removed from the log, and whose files are held by so many readers, views and pins. */
+  pinned: { segments: number; bytes: number; references: number }
   rotations: number
   syncs: number
   /** Of the syncs of this process, in microseconds. */

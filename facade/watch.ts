@@ -1,6 +1,7 @@
 // Long work of the addon: progress for who watches, and an end for who aborts.
 import { aborted } from './errors.ts'
 import type { Watched } from './native.ts'
+import { checkSignal, readCareOptions } from './options.ts'
 import type { CareOptions, Progress } from './reports.ts'
 
 /** How often `onProgress` is called, in milliseconds: as often as a person can follow. */
@@ -37,4 +38,11 @@ export async function watch<T>(work: Watched<T>, signal: AbortSignal | undefined
     clearInterval(timer)
     signal?.removeEventListener('abort', end)
   }
+}
+
+/** Begins `work` under options that are still to be read, and waits for it. */
+export function watched<T>(options: unknown, work: () => Watched<T>): Promise<T> {
+  const { signal, onProgress } = readCareOptions(options)
+  checkSignal(signal)
+  return watch(work(), signal, onProgress)
 }

@@ -1,9 +1,10 @@
-//! Control frames: the state of a directory, which is no record.
+//! Control frames: what is no record. The state of a directory, and ranges of indexes that a salvage could not fill.
 
 use crate::durable::{Bound, MOST};
 use crate::layout::layout;
 
 const WAL_STATE: u32 = 1;
+const GAP: u32 = 2;
 
 layout! {
     /// Fixed part of a control frame's payload.
@@ -56,5 +57,27 @@ impl State {
             durable,
             codec: String::from_utf8(codec.to_vec()).ok()?,
         })
+    }
+}
+
+layout! {
+    /// Payload of the control frame that stands for records that are lost.
+    GapFields, 24 bytes {
+        0 tag: u32 => "2: a gap",
+        8 from: u64 => "index of the first record that is lost",
+        16 to: u64 => "index of the record that follows, the first of the next segment",
+    }
+}
+
+impl GapFields {
+    /// A gap over the records `from` to `to`, excluded.
+    pub fn new(from: u64, to: u64) -> Self {
+        Self { tag: GAP, from, to }
+    }
+
+    /// Reads a payload whose checksum has held. `None`: another control frame.
+    pub fn read(payload: &[u8]) -> Option<Self> {
+        let gap = Self::decode(payload.first_chunk()?);
+        (gap.tag == GAP && payload.len() == Self::LEN && gap.from < gap.to && gap.to < MOST).then_some(gap)
     }
 }

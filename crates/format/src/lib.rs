@@ -17,7 +17,7 @@ mod mutants;
 mod sidecar;
 
 pub use checksum::checksum;
-pub use control::{State, StateFields};
+pub use control::{GapFields, State, StateFields};
 pub use durable::{Bound, DurableSlot, MOST, SLOT_POSITIONS};
 pub use footer::{FOOTER_LEN, Footer};
 pub use frame::{
@@ -38,6 +38,7 @@ pub const LAYOUTS: &[(&str, &[Field])] = &[
     ("SegmentHeader", SegmentHeader::FIELDS),
     ("FrameHeader", FrameHeader::FIELDS),
     ("State", StateFields::FIELDS),
+    ("Gap", GapFields::FIELDS),
     ("Footer", Footer::FIELDS),
     ("DurableSlot", DurableSlot::FIELDS),
     ("SidecarHeader", SidecarHeader::FIELDS),

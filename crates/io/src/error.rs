@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::io::Errno;
+use crate::errno;
 
 /// Outcome of a call to the machine.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -54,16 +54,14 @@ impl Error {
         self.source.raw_os_error()
     }
 
-    /// The system's name for the cause (`"ENOSPC"`), where it is one that file work is known to meet.
+    /// The name of the cause (`"ENOSPC"`), as Unix has it, where it is one that file work is known to meet.
     pub fn os_code(&self) -> Option<&'static str> {
-        let number = self.raw_os_error()?;
-        OS_CODES.iter().find(|(errno, _)| errno.raw_os_error() == number).map(|(_, name)| *name)
+        errno::name(self.raw_os_error()?)
     }
 
     /// True where the disk, or the caller's share of it, is full. Trying again after room was made may succeed.
     pub fn is_no_space(&self) -> bool {
-        let number = self.raw_os_error();
-        number == Some(Errno::NOSPC.raw_os_error()) || number == Some(Errno::DQUOT.raw_os_error())
+        matches!(self.os_code(), Some("ENOSPC" | "EDQUOT"))
     }
 }
 
@@ -112,11 +110,13 @@ pub enum Operation {
     Unlink,
     /// Taking a lock.
     Lock,
+    /// Watching a directory.
+    Watch,
 }
 
 impl Operation {
     /// Every operation, for tables of faults.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::CreateDir,
         Self::List,
         Self::Stat,
@@ -132,6 +132,7 @@ impl Operation {
         Self::Rename,
         Self::Unlink,
         Self::Lock,
+        Self::Watch,
     ];
 }
 
@@ -154,50 +155,17 @@ impl AsRef<str> for Operation {
             Self::Rename => "rename",
             Self::Unlink => "unlink",
             Self::Lock => "lock",
+            Self::Watch => "watch",
         }
     }
 }
-
-/// The causes that file work meets, by the names that users look up.
-const OS_CODES: &[(Errno, &str)] = &[
-    (Errno::ACCESS, "EACCES"),
-    (Errno::AGAIN, "EAGAIN"),
-    (Errno::BADF, "EBADF"),
-    (Errno::BUSY, "EBUSY"),
-    (Errno::DQUOT, "EDQUOT"),
-    (Errno::EXIST, "EEXIST"),
-    (Errno::FBIG, "EFBIG"),
-    (Errno::INTR, "EINTR"),
-    (Errno::INVAL, "EINVAL"),
-    (Errno::IO, "EIO"),
-    (Errno::ISDIR, "EISDIR"),
-    (Errno::LOOP, "ELOOP"),
-    (Errno::MFILE, "EMFILE"),
-    (Errno::MLINK, "EMLINK"),
-    (Errno::NAMETOOLONG, "ENAMETOOLONG"),
-    (Errno::NFILE, "ENFILE"),
-    (Errno::NODEV, "ENODEV"),
-    (Errno::NOENT, "ENOENT"),
-    (Errno::NOLCK, "ENOLCK"),
-    (Errno::NOMEM, "ENOMEM"),
-    (Errno::NOSPC, "ENOSPC"),
-    (Errno::NOSYS, "ENOSYS"),
-    (Errno::NOTDIR, "ENOTDIR"),
-    (Errno::NOTEMPTY, "ENOTEMPTY"),
-    (Errno::NXIO, "ENXIO"),
-    (Errno::OPNOTSUPP, "ENOTSUP"),
-    (Errno::PERM, "EPERM"),
-    (Errno::ROFS, "EROFS"),
-    (Errno::STALE, "ESTALE"),
-    (Errno::TXTBSY, "ETXTBSY"),
-    (Errno::XDEV, "EXDEV"),
-];
 
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;
 
     use super::*;
+    use crate::errno::Errno;
 
     fn failed(errno: Errno) -> Error {
         Error::new(Operation::Sync, Path::new("/a/b.seg"), io::Error::from(errno))

@@ -4,6 +4,7 @@
 //!
 //! Nothing here knows what the bytes mean.
 
+mod errno;
 mod error;
 mod real;
 pub mod sim;
@@ -15,10 +16,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use error::{Error, Operation, Result};
-pub use real::{RealMachine, is_main_thread};
+pub use real::{PrivateMap, RealMachine, is_main_thread};
 
 /// Work handed to a background thread.
 pub type Job = Box<dyn FnOnce() + Send>;
+
+/// Told what happened in a watched directory, on a background thread. It is to be short: all watches of the process wait for it.
+pub type Wake = Arc<dyn Fn(Change) + Send + Sync>;
 
 /// A machine: its file system, its clock, its randomness, its threads.
 ///
@@ -63,6 +67,13 @@ pub trait Machine: Send + Sync + Debug + 'static {
 
     /// Runs `job` soon on a background thread that is shared by the whole process. Jobs run one after another.
     fn spawn(&self, job: Job);
+
+    /// Calls `wake` soon after anybody, another process too, has written to a file in `dir`, or made, renamed or removed a name in it; one
+    /// call may stand for many changes, and one may come for none. Ends when the returned watch is dropped: no call begins after that, but
+    /// one that has begun may still be running. Keeps no process alive. Several watches of one directory do not disturb each other.
+    ///
+    /// The watch follows the directory, not its path, and says [`Change::Names`] when that is removed, for the last time.
+    fn watch(&self, dir: &Path, wake: Wake) -> Result<Box<dyn Watch>>;
 }
 
 /// An open regular file. Positions and lengths are bytes. The one owner of a file is the one place that sees its sync errors:
@@ -96,6 +107,10 @@ pub trait File: Send + Sync + Debug {
 
     /// Maps the first `len` bytes for reading. `len` is at most the file's length. The map stays valid after the file is closed, renamed or unlinked.
     fn map(&self, len: u64) -> Result<Arc<dyn Map>>;
+
+    /// Maps the first `len` bytes privately: they may be written to, and the file does not change. `len` is at most the
+    /// file's length. The map stays valid after the file is closed, renamed or unlinked.
+    fn map_private(&self, len: u64) -> Result<PrivateMap>;
 }
 
 /// A file mapped for reading.
@@ -111,6 +126,11 @@ pub trait Map: Send + Sync + Debug {
     /// The bytes of `range`, cut to the map's length. Only for bytes that will not change as long as the slice lives:
     /// that is the caller's promise, and the simulated disk fails a test that breaks it. Borrowed on a real machine, copied on a simulated one.
     fn slice(&self, range: Range<usize>) -> Cow<'_, [u8]>;
+
+    /// True once a page of the map could not be read: the disk failed, or someone has cut the file. The page reads as zeros since then.
+    fn is_faulted(&self) -> bool {
+        false
+    }
 }
 
 /// How a file is opened.
@@ -162,3 +182,15 @@ pub enum LockAttempt {
 
 /// A lock held on a directory.
 pub trait Lock: Send + Sync + Debug {}
+
+/// A directory being watched.
+pub trait Watch: Send + Sync + Debug {}
+
+/// What a [`Wake`] tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Change {
+    /// A file was written to.
+    Contents,
+    /// A name appeared, vanished or was moved; or the directory was removed, or it is not known what has happened. Look at everything.
+    Names,
+}

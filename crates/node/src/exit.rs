@@ -21,6 +21,8 @@ static AT_EXIT: Once = Once::new();
 
 unsafe extern "C" {
     fn atexit(callback: extern "C" fn()) -> i32;
+    #[cfg(target_os = "linux")]
+    fn at_quick_exit(callback: extern "C" fn()) -> i32;
 }
 
 /// `process.exit()` and an uncaught exception end the main thread without its clean-up hooks, but not without these.
@@ -33,6 +35,12 @@ pub fn watch(env: sys::napi_env, binding: &Rc<WalBinding>) {
     AT_EXIT.call_once(|| {
         // SAFETY: registers a function that lives as long as the process: the addon is never unloaded.
         unsafe { atexit(flush_at_exit) };
+        // Bun ends by `quick_exit`, which runs these and not those.
+        // SAFETY: as above.
+        #[cfg(target_os = "linux")]
+        unsafe {
+            at_quick_exit(flush_at_exit)
+        };
     });
     OPEN.with_borrow_mut(|open| {
         open.retain(|binding| binding.strong_count() > 0);

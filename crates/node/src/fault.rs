@@ -112,6 +112,7 @@ impl From<Error> for Fault {
         match &error {
             Error::OutOfRange { index, .. } => details.index = number(*index),
             Error::Conflict { next, .. } => details.index = number(*next),
+            Error::Busy { index } => details.index = number(*index),
             Error::Segment(error) => match error {
                 Segment::Io(error) | Segment::NoSpace(error) | Segment::SyncFailed(error) => {
                     caused(&mut details, error)

@@ -9,10 +9,12 @@ extern crate napi_derive;
 
 mod exit;
 mod fault;
+mod lent;
 mod notify;
 mod raw;
 mod report;
 mod task;
+mod view;
 mod wal;
 
 /// Version of the addon.

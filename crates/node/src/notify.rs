@@ -9,14 +9,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use napi::{Env, sys};
-use varve_wal::{Round, SegmentError};
+use varve_wal::{News, SegmentError};
 
 use crate::fault::Fault;
+use crate::report;
 
-/// What the event loop is to be told: the last word counts, so calls that come close together are one.
+/// What the event loop is to be told: of numbers the last word counts, so calls that come close together are one.
 #[derive(Default)]
-struct News {
+struct Waiting {
     durable: AtomicU64,
+    ticket: AtomicU64,
+    moved: AtomicBool,
+    events: Mutex<Vec<News>>,
     failed: Mutex<Option<SegmentError>>,
 }
 
@@ -30,9 +34,17 @@ unsafe impl Send for Threadsafe {}
 pub struct Notifier {
     /// `None` once the function is released, or its environment gone: its finalizer takes it away under this lock, so nobody calls what is freed.
     function: Mutex<Option<Threadsafe>>,
-    news: News,
-    /// The handle waits for a round. Set and cleared on its own thread.
-    waiting: AtomicBool,
+    news: Waiting,
+    /// A call is on its way, and has not looked at the news yet.
+    scheduled: AtomicBool,
+    /// The handle waits for this ticket.
+    wanted_ticket: AtomicU64,
+    /// The handle waits for the log to move.
+    wants_move: AtomicBool,
+    /// Somebody listens to events of the handle.
+    wants_events: AtomicBool,
+    /// The handle has an objection to make, perhaps, when segments are removed.
+    objects: AtomicBool,
 }
 
 /// What the threadsafe function carries: the notifier, and the callback of the handle's thread.
@@ -49,21 +61,46 @@ pub struct Settler {
     context: *const Context,
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Notifier {
     /// Has the event loop called, if it waits for this.
-    pub fn tell(&self, round: &Round) {
-        match round {
-            Round::Durable(index) => {
-                self.news.durable.fetch_max(*index, Ordering::AcqRel);
-                if !self.waiting.load(Ordering::Acquire) {
+    pub fn tell(&self, news: &News) {
+        match news {
+            News::Durable { index, ticket } => {
+                self.news.durable.store(*index, Ordering::Release);
+                if self.news.ticket.fetch_max(*ticket, Ordering::AcqRel) >= self.wanted_ticket.load(Ordering::Acquire) {
                     return;
                 }
             }
-            Round::Failed(error) => {
-                self.news.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
+            News::Moved => {
+                if !self.wants_move.swap(false, Ordering::AcqRel) {
+                    return;
+                }
+                self.news.moved.store(true, Ordering::Release);
+            }
+            News::MayDelete(_) => {
+                if !self.objects.load(Ordering::Acquire) {
+                    return;
+                }
+                lock(&self.news.events).push(news.clone());
+            }
+            News::Rotated(_) | News::Deleted(_) => {
+                if !self.wants_events.load(Ordering::Acquire) {
+                    return;
+                }
+                lock(&self.news.events).push(news.clone());
+            }
+            News::Failed(error) => {
+                lock(&self.news.failed).get_or_insert_with(|| error.clone());
             }
         }
-        if let Some(function) = self.function.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        if self.scheduled.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Some(function) = lock(&self.function).as_ref() {
             // SAFETY: the function is not released while the lock is held. The queue has no bound, so this does not wait.
             unsafe {
                 sys::napi_call_threadsafe_function(
@@ -75,17 +112,39 @@ impl Notifier {
         }
     }
 
-    /// The handle wants to be told of every round from now on.
-    pub fn wait(&self) {
-        self.waiting.store(true, Ordering::Release);
+    /// The handle wants to be told when `ticket` is reached.
+    pub fn await_ticket(&self, ticket: u64) {
+        self.wanted_ticket.fetch_max(ticket, Ordering::AcqRel);
+    }
+
+    /// The handle wants to be told, once, when the log has moved.
+    pub fn await_move(&self) {
+        self.wants_move.store(true, Ordering::Release);
+    }
+
+    /// Whether the handle wants to be told of segments.
+    pub fn want_events(&self, on: bool) {
+        self.wants_events.store(on, Ordering::Release);
+    }
+
+    /// The handle wants to be asked before segments are removed.
+    pub fn object(&self) {
+        self.objects.store(true, Ordering::Release);
     }
 }
 
 impl Settler {
     /// A way to the event loop of `env`, the environment of this thread.
     pub fn new(env: sys::napi_env) -> napi::Result<Self> {
-        let notifier =
-            Arc::new(Notifier { function: Mutex::default(), news: News::default(), waiting: AtomicBool::new(false) });
+        let notifier = Arc::new(Notifier {
+            function: Mutex::default(),
+            news: Waiting::default(),
+            scheduled: AtomicBool::new(false),
+            wanted_ticket: AtomicU64::new(0),
+            wants_move: AtomicBool::new(false),
+            wants_events: AtomicBool::new(false),
+            objects: AtomicBool::new(false),
+        });
         let context = Box::into_raw(Box::new(Context {
             notifier: Arc::clone(&notifier),
             callback: RefCell::default(),
@@ -119,7 +178,7 @@ impl Settler {
         &self.notifier
     }
 
-    /// Sets the function `(durableIndex, error?)` that is called. Held weakly, so that a log that is forgotten can be collected; the facade holds it
+    /// Sets the function `(durableIndex, ticket, moved, events?, error?)` that is called. Held weakly, so that a log that is forgotten can be collected; the facade holds it
     /// as long as the log, and [`Settler::keep_alive`] as long as something is waited for.
     pub fn set_callback(&self, env: sys::napi_env, callback: sys::napi_value) -> Result<(), Fault> {
         let function = self.notifier.function.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,7 +190,7 @@ impl Settler {
         unsafe {
             sys::napi_typeof(env, callback, &mut kind);
             if kind != sys::ValueType::napi_function {
-                return Err(Fault::invalid("onSettled takes a function".into()));
+                return Err(Fault::invalid("onNews takes a function".into()));
             }
             sys::napi_create_reference(env, callback, 0, &mut reference);
             if let Some(old) = (*self.context).callback.replace(Some(reference)) {
@@ -167,9 +226,6 @@ impl Settler {
                     }
                 }
             }
-        }
-        if !on {
-            self.notifier.waiting.store(false, Ordering::Release);
         }
     }
 
@@ -213,17 +269,25 @@ unsafe extern "C" fn call(env: sys::napi_env, _function: sys::napi_value, contex
 fn deliver(env: sys::napi_env, context: &Context) {
     let Some(reference) = *context.callback.borrow() else { return };
     let news = &context.notifier.news;
-    let failed = news.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    // First: what comes from here on needs a call of its own.
+    context.notifier.scheduled.store(false, Ordering::Release);
+    let failed = lock(&news.failed).clone();
     let error = failed.and_then(|error| Fault::from(varve_wal::Error::from(error)).to_js(&Env::from_raw(env)).ok());
+    let happened = std::mem::take(&mut *lock(&news.events));
+    let events = if happened.is_empty() { None } else { report::events(&Env::from_raw(env), &happened).ok() };
     let (mut callback, mut receiver) = (ptr::null_mut(), ptr::null_mut());
-    let mut arguments = [ptr::null_mut(); 2];
-    let durable = news.durable.load(Ordering::Acquire) as f64;
+    let mut arguments = [ptr::null_mut(); 5];
+    let numbers = [&news.durable, &news.ticket].map(|number| number.load(Ordering::Acquire) as f64);
+    let moved = news.moved.swap(false, Ordering::AcqRel);
     // SAFETY: plain calls on live values of this environment; an exception thrown by the callback is handed to the process, as Node does with its own.
     unsafe {
         sys::napi_get_reference_value(env, reference, &mut callback);
         sys::napi_get_undefined(env, &mut receiver);
-        sys::napi_create_double(env, durable, &mut arguments[0]);
-        arguments[1] = error.map_or(receiver, |error| napi::JsValue::raw(&error));
+        sys::napi_create_double(env, numbers[0], &mut arguments[0]);
+        sys::napi_create_double(env, numbers[1], &mut arguments[1]);
+        sys::napi_get_boolean(env, moved, &mut arguments[2]);
+        arguments[3] = events.map_or(receiver, |events| events.0);
+        arguments[4] = error.map_or(receiver, |error| napi::JsValue::raw(&error));
         if callback.is_null() {
             return;
         }

@@ -2,7 +2,7 @@
 
 use napi::bindgen_prelude::{Array, JsObjectValue, Object};
 use napi::{Env, JsValue};
-use varve_wal::{CheckReport, StatReport, WalStats};
+use varve_wal::{CheckReport, News, Question, RecordPosition, Removed, SegmentInfo, StatReport, WalStats};
 
 use crate::fault::Fault;
 use crate::raw::Made;
@@ -55,6 +55,8 @@ pub fn outline(env: Env, report: StatReport) -> napi::Result<Made> {
         first_index: report.first_index,
         next_index: report.next_index,
         durable_index: report.durable_index,
+        committed: report.committed,
+        codec: report.codec.unwrap_or_default(),
         ..WalStats::default()
     };
     self::stats(&env, &stats)
@@ -83,6 +85,19 @@ pub fn stats(env: &Env, stats: &WalStats) -> napi::Result<Made> {
         &[("p50", stats.sync_micros.p50), ("p99", stats.sync_micros.p99), ("max", stats.sync_micros.max)],
     )?;
     object.set_named_property("syncMicros", micros)?;
+    // Before the first committed record this is one less than the first index, which may be 0.
+    object.set_named_property("committedIndex", stats.committed as f64 - 1.0)?;
+    let mut pinned = Object::new(env)?;
+    numbers(
+        &mut pinned,
+        &[
+            ("segments", stats.pinned.segments as u64),
+            ("bytes", stats.pinned.bytes),
+            ("references", stats.pinned.references as u64),
+        ],
+    )?;
+    object.set_named_property("pinned", pinned)?;
+    object.set_named_property("codec", stats.codec.as_str())?;
     match &stats.failed {
         Some(error) => {
             object.set_named_property("failed", Fault::from(varve_wal::Error::from(error.clone())).to_js(env)?)?
@@ -104,5 +119,87 @@ pub fn stats(env: &Env, stats: &WalStats) -> napi::Result<Made> {
     recovery.set_named_property("gaps", gaps)?;
     numbers(&mut recovery, &[("micros", stats.recovery.micros)])?;
     object.set_named_property("recovery", recovery)?;
+    Ok(Made(object.raw()))
+}
+
+fn millis(micros: i64) -> f64 {
+    micros as f64 / 1000.0
+}
+
+fn segment<'env>(env: &'env Env, info: &SegmentInfo) -> napi::Result<Object<'env>> {
+    let mut object = Object::new(env)?;
+    object.set_named_property("path", info.path.display().to_string())?;
+    numbers(
+        &mut object,
+        &[
+            ("id", info.id),
+            ("firstIndex", info.first_index),
+            ("nextIndex", info.next_index),
+            ("entries", info.entries),
+            ("bytes", info.bytes),
+            ("capacity", info.capacity),
+            ("marker", u64::from(info.marker)),
+            ("references", info.references as u64),
+        ],
+    )?;
+    object.set_named_property("sealed", info.sealed)?;
+    object.set_named_property("createdAt", millis(info.created_micros))?;
+    object.set_named_property("modifiedAt", millis(info.modified_micros))?;
+    object.set_named_property("pendingDeletion", info.pending_deletion)?;
+    Ok(object)
+}
+
+fn list<'env>(env: &'env Env, infos: &[SegmentInfo]) -> napi::Result<Array<'env>> {
+    let mut array = env.create_array(0)?;
+    for info in infos {
+        array.insert(segment(env, info)?)?;
+    }
+    Ok(array)
+}
+
+/// `SegmentInfo[]`.
+pub fn segments(env: &Env, infos: &[SegmentInfo]) -> napi::Result<Made> {
+    Ok(Made(list(env, infos)?.raw()))
+}
+
+/// `{ type, segment }` or `{ type, number, segments }` each.
+pub fn events(env: &Env, happened: &[News]) -> napi::Result<Made> {
+    let mut array = env.create_array(0)?;
+    for news in happened {
+        let mut object = Object::new(env)?;
+        match news {
+            News::Rotated(info) => {
+                object.set_named_property("type", "rotate")?;
+                object.set_named_property("segment", segment(env, info)?)?;
+            }
+            News::Deleted(info) => {
+                object.set_named_property("type", "delete")?;
+                object.set_named_property("segment", segment(env, info)?)?;
+            }
+            News::MayDelete(question) => {
+                let Question { number, segments } = &**question;
+                object.set_named_property("type", "mayDelete")?;
+                numbers(&mut object, &[("number", *number)])?;
+                object.set_named_property("segments", list(env, segments)?)?;
+            }
+            _ => continue,
+        }
+        array.insert(object)?;
+    }
+    Ok(Made(array.raw()))
+}
+
+/// `RecordPosition`, or `undefined`.
+pub fn position(env: &Env, position: Option<RecordPosition>) -> napi::Result<Made> {
+    let Some(position) = position else { return Ok(Made(crate::raw::value(env.raw(), ())?)) };
+    let mut object = Object::new(env)?;
+    numbers(&mut object, &[("segment", position.segment), ("offset", position.offset)])?;
+    Ok(Made(object.raw()))
+}
+
+/// `RemoveResult`.
+pub fn removed(env: Env, removed: Removed) -> napi::Result<Made> {
+    let mut object = Object::new(&env)?;
+    numbers(&mut object, &[("segments", removed.segments), ("entries", removed.entries), ("bytes", removed.bytes)])?;
     Ok(Made(object.raw()))
 }

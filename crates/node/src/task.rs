@@ -6,15 +6,19 @@ use napi::bindgen_prelude::AsyncTask;
 use napi::{Env, Task};
 
 use crate::fault::Fault;
+use crate::lent::References;
 use crate::raw::Made;
 
 type Work<T> = Box<dyn FnOnce() -> Result<T, Fault> + Send>;
-type Finish<T> = fn(Env, T) -> napi::Result<Made>;
+/// Makes a value of a result.
+pub type Finish<T> = fn(Env, T) -> napi::Result<Made>;
 
 /// Work, and how its result becomes a value.
 pub struct Job<T> {
     work: Option<Work<T>>,
     finish: Finish<T>,
+    /// What the work uses of JavaScript, until it is done.
+    _held: Option<References>,
 }
 
 /// A promise of what `work` gives, made a value by `finish` on the event loop.
@@ -22,7 +26,16 @@ pub fn promise<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
     finish: Finish<T>,
 ) -> AsyncTask<Job<T>> {
-    AsyncTask::new(Job { work: Some(Box::new(work)), finish })
+    AsyncTask::new(Job { work: Some(Box::new(work)), finish, _held: None })
+}
+
+/// The same of work that uses memory of JavaScript, which `held` keeps alive.
+pub fn promise_holding<T: Send + 'static>(
+    held: References,
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+    finish: Finish<T>,
+) -> AsyncTask<Job<T>> {
+    AsyncTask::new(Job { work: Some(Box::new(work)), finish, _held: Some(held) })
 }
 
 impl<T: Send + 'static> Task for Job<T> {

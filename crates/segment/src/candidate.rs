@@ -26,6 +26,16 @@ impl Candidate {
     pub(crate) fn read(directory: &Directory, id: u64, options: &SegmentOptions) -> Result<(Self, Option<u64>)> {
         // Not kept open: a log may have more segments than a process may have files.
         let file = directory.open(FileName::Segment(id), Access::Read)?;
+        Self::of(directory, id, &*file, options)
+    }
+
+    /// The same of `file`, which is that segment's.
+    pub(crate) fn of(
+        directory: &Directory,
+        id: u64,
+        file: &dyn File,
+        options: &SegmentOptions,
+    ) -> Result<(Self, Option<u64>)> {
         let mut block = [0; HEADER_BLOCK_LEN];
         let read = file.read_at(&mut block, 0)?;
         let unsupported = |what| Error::Unsupported { path: directory.file(FileName::Segment(id)), what };
@@ -51,11 +61,11 @@ impl Candidate {
         };
         let header = header.filter(fits);
         let (footer, state) = match &header {
-            Some(header) => (read_footer(&*file, header)?, read_state(&*file, header)?),
+            Some(header) => (read_footer(file, header)?, read_state(file, header)?),
             None => (None, None),
         };
         let footer_torn = match &header {
-            Some(header) if footer.is_none() => !is_footer_zero(&*file, header)?,
+            Some(header) if footer.is_none() => !is_footer_zero(file, header)?,
             _ => false,
         };
         Ok((Self { id, header, footer, footer_torn, state }, damaged_copy))
@@ -84,7 +94,9 @@ fn read_footer(file: &dyn File, header: &SegmentHeader) -> Result<Option<Footer>
         // No more records than frames fit: what a footer promises is believed, and memory is asked for by it.
         let room = footer.data_end.checked_sub(DATA_START)? / FRAME_HEADER_LEN as u64;
         let possible = footer.durable().is_possible() && footer.next_index < MOST;
-        (possible && footer.data_end <= position && footer.records == records && records <= room).then_some(footer)
+        // Fewer records than indexes: the segment ends with a gap.
+        (possible && footer.data_end <= position && footer.records <= records && footer.records <= room)
+            .then_some(footer)
     })
 }
 

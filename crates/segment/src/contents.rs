@@ -1,6 +1,8 @@
 //! What one segment holds: a walk through its frames that checks that each follows from the one before.
 
-use varve_format::{Bound, DATA_START, FOOTER_LEN, FRAME_HEADER_LEN, Frame, FrameKind, SegmentHeader, State};
+use varve_format::{
+    Bound, DATA_START, FOOTER_LEN, FRAME_HEADER_LEN, Frame, FrameKind, GapFields, SegmentHeader, State,
+};
 use varve_io::File;
 
 use crate::error::Result;
@@ -27,6 +29,8 @@ pub(crate) struct Found {
     pub(crate) gaps: Vec<Lost>,
     /// A batch that began in an earlier segment, and whose end is lost in this one.
     pub(crate) lost_batch: Option<OpenBatch>,
+    /// It ends with a gap: where that lies, and the index of the record that follows.
+    pub(crate) skipped: Option<(u64, u64)>,
 }
 
 /// Bytes that are no frames, and the records that were in them.
@@ -56,6 +60,7 @@ pub(crate) fn scan(
         reason: "",
         gaps: Vec::new(),
         lost_batch: None,
+        skipped: None,
     };
     // Set behind damage, until a record begins a batch: those before it belong to one that is lost.
     let mut batch_lost = false;
@@ -122,8 +127,14 @@ impl Found {
                 if let Some(state) = State::decode(frame.payload) {
                     self.bound = self.bound.max(state.durable);
                     self.state = Some(state);
+                } else if let Some(gap) = GapFields::read(frame.payload) {
+                    if gap.from != header.first_index + next || self.open_batch.is_some() || self.skipped.is_some() {
+                        return Err("a gap does not fit the records before it");
+                    }
+                    self.skipped = Some((position, gap.to));
                 }
             }
+            FrameKind::Record if self.skipped.is_some() => return Err("a record lies behind a gap"),
             FrameKind::Record => {
                 let began_before = next == 0 && self.open_batch.is_none();
                 if frame.batch.continued != self.open_batch.is_some() && !began_before && !*batch_lost {
@@ -159,6 +170,11 @@ impl Found {
         }
         self.end = position + frame.len() as u64;
         Ok(())
+    }
+
+    /// Index after the last record, or after the gap behind it.
+    pub(crate) fn next_index(&self, header: &SegmentHeader) -> u64 {
+        self.skipped.map_or(header.first_index + self.positions.len() as u64, |(_, to)| to)
     }
 
     /// The records of the batch that is not ended are lost. Gives the first record that is.

@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use varve_format::{BadFrame, FRAME_HEADER_LEN, Frame, FrameKind};
 
-use crate::append::Appender;
 use crate::error::Result;
-use crate::segment::Segment;
+use crate::segment::{Hold, Segment, whole_pages};
 use crate::set::SegmentSet;
 
 /// Records that one call of [`Cursor::fill`] finds at most.
@@ -33,7 +32,7 @@ pub enum Fill {
 /// A place in the log's order. Moves forward over segments; keeps the segment it stands in alive.
 #[derive(Debug)]
 pub struct Cursor {
-    segment: Arc<Segment>,
+    segment: Hold,
     position: u64,
     /// Index of the next record.
     index: u64,
@@ -59,12 +58,57 @@ enum Stop {
 impl Cursor {
     /// At record `index`, whose frame is at `position` of `segment`; or at the end, where it will be.
     pub fn new(segment: Arc<Segment>, position: u64, index: u64) -> Self {
-        Self { segment, position, index, chunk: usize::MAX }
+        Self { segment: Hold::new(segment), position, index, chunk: usize::MAX }
     }
 
     /// Index of the next record.
     pub fn index(&self) -> u64 {
         self.index
+    }
+
+    /// The segment it stands in.
+    pub fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// The next records below `limit`, verified where they lie in the file of [`Cursor::segment`], as far as they are in whole pages that are written.
+    pub fn fill_views(&mut self, set: &SegmentSet, limit: u64, table: &mut Table) -> Result<Fill> {
+        loop {
+            let end = self.segment.end();
+            let written = self.segment.written();
+            if self.position >= written && end.is_some() && self.index < limit {
+                let Some(next) = set.after(self.segment.header.id) else { return Ok(Fill::Records(0)) };
+                self.go_to(next);
+                continue;
+            }
+            let whole = whole_pages(written);
+            if self.index >= limit || self.position >= whole {
+                return Ok(Fill::Records(0));
+            }
+            let map = self.segment.map()?;
+            let (from, to) = (usize::try_from(self.position).unwrap_or(0), usize::try_from(whole).unwrap_or(0));
+            let bytes = map.slice(from..to);
+            let walked = self.walk(&bytes, limit, table);
+            if map.is_faulted() {
+                let otherwise = self.segment.lost(self.index);
+                return Err(self.segment.unreadable(&*map, otherwise));
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "a segment has at most 2^30 bytes")]
+            table[..2 * walked.records].iter_mut().for_each(|place| *place += from as u32);
+            match walked.stop {
+                _ if walked.records > 0 => return Ok(Fill::Records(walked.records)),
+                Stop::Full => return Ok(Fill::Records(0)),
+                Stop::Chunk(_) if walked.used > 0 => {}
+                Stop::Chunk(_) => return Ok(Fill::Records(0)),
+                Stop::Bad(bad) => self.pass_damage(bad)?,
+            }
+        }
+    }
+
+    fn go_to(&mut self, next: Arc<Segment>) {
+        self.index = self.index.max(next.header.first_index);
+        self.segment = Hold::new(next);
+        self.position = Segment::START;
     }
 
     /// The next records below `limit`. `tail` copies what is still in the group buffer: it is given the segment's id, the position and the slab.
@@ -87,13 +131,17 @@ impl Cursor {
             let copied = if self.position < written {
                 let left = usize::try_from(written - self.position).unwrap_or(usize::MAX);
                 let len = left.min(slab.len()).min(self.chunk);
-                slab[..len].copy_from_slice(&self.segment.bytes(self.position, self.position + len as u64)?);
+                let map = self.segment.map()?;
+                let from = usize::try_from(self.position).unwrap_or(usize::MAX);
+                slab[..len].copy_from_slice(map.slice(from..from + len).as_ref());
+                if map.is_faulted() {
+                    let otherwise = self.segment.lost(self.index);
+                    return Err(self.segment.unreadable(&*map, otherwise));
+                }
                 len
             } else if end.is_some() {
                 let Some(next) = set.after(self.segment.header.id) else { return Ok(Fill::Records(0)) };
-                self.index = self.index.max(next.header.first_index);
-                self.segment = next;
-                self.position = Segment::START;
+                self.go_to(next);
                 continue;
             } else {
                 match tail(self.segment.header.id, self.position, slab) {
@@ -194,15 +242,5 @@ impl Cursor {
             None => self.position = self.segment.written(),
         }
         Ok(())
-    }
-}
-
-impl Appender {
-    /// Copies whole bytes of the buffer from `position` of `segment` on into `slab`; for [`Cursor::fill`].
-    pub fn copy_tail(&self, segment: u64, position: u64, slab: &mut [u8]) -> usize {
-        let Some(bytes) = self.buffered(segment, position) else { return 0 };
-        let len = bytes.len().min(slab.len());
-        slab[..len].copy_from_slice(&bytes[..len]);
-        len
     }
 }

@@ -9,6 +9,7 @@ use varve_io::{Access, EntryKind, File, Job, Machine};
 
 use crate::error::{Error, Result};
 use crate::name::FileName;
+use crate::residents::Residents;
 
 /// A directory of segments. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -16,6 +17,9 @@ pub struct Directory {
     machine: Arc<dyn Machine>,
     path: Arc<Path>,
     chores: Arc<Chores>,
+    residents: Arc<Residents>,
+    /// We hold its lock, and may write.
+    ours: bool,
 }
 
 /// Background work of one directory. It runs on the machine's thread; whoever closes the directory does what is left of it.
@@ -67,12 +71,26 @@ impl Chores {
 impl Directory {
     /// The directory at `path`; nothing is looked at.
     pub fn new(machine: Arc<dyn Machine>, path: &Path) -> Self {
-        Self { machine, path: Arc::from(path), chores: Arc::default() }
+        Self { machine, path: Arc::from(path), chores: Arc::default(), residents: Arc::default(), ours: true }
+    }
+
+    /// The same, for one who only reads: nothing is written, whatever is missing or stale.
+    pub fn for_reading(machine: Arc<dyn Machine>, path: &Path) -> Self {
+        Self { ours: false, ..Self::new(machine, path) }
+    }
+
+    /// False for one who only reads.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.ours
     }
 
     /// The machine it lies on.
     pub fn machine(&self) -> &Arc<dyn Machine> {
         &self.machine
+    }
+
+    pub(crate) fn residents(&self) -> &Residents {
+        &self.residents
     }
 
     /// Its path.

@@ -28,6 +28,15 @@ impl DurableFile {
         Ok(newest(&slots(&file)?))
     }
 
+    /// The same without looking at the directory first.
+    pub(crate) fn peek(directory: &Directory) -> Result<Option<DurableSlot>> {
+        match directory.open(FileName::Durable, Access::Read) {
+            Ok(file) => Ok(newest(&slots(&file)?)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Opens the file for writing, and creates it if it is missing; the name is durable after the next sync of the directory.
     pub fn open(directory: &Directory) -> Result<Self> {
         let file = if directory.names()?.contains(&FileName::Durable) {

@@ -70,6 +70,8 @@ pub enum ErrorCode {
     TooLarge,
     Conflict,
     Closed,
+    ReadOnly,
+    Busy,
     Locked,
     Corrupt,
     Unsupported,
@@ -80,12 +82,14 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::InvalidArgument,
         Self::OutOfRange,
         Self::TooLarge,
         Self::Conflict,
         Self::Closed,
+        Self::ReadOnly,
+        Self::Busy,
         Self::Locked,
         Self::Corrupt,
         Self::Unsupported,
@@ -102,6 +106,8 @@ impl ErrorCode {
             Self::TooLarge => "VARVE_TOO_LARGE",
             Self::Conflict => "VARVE_CONFLICT",
             Self::Closed => "VARVE_CLOSED",
+            Self::ReadOnly => "VARVE_READONLY",
+            Self::Busy => "VARVE_BUSY",
             Self::Locked => "VARVE_LOCKED",
             Self::Corrupt => "VARVE_CORRUPT",
             Self::Unsupported => "VARVE_UNSUPPORTED",
@@ -113,6 +119,11 @@ impl ErrorCode {
 }
 
 impl Error {
+    /// True if the system said that there is no such file.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == std::io::ErrorKind::NotFound)
+    }
+
     /// The stable name of the error.
     pub fn code(&self) -> ErrorCode {
         match self {

@@ -1,13 +1,14 @@
 //! Looking at a directory without opening it.
 
+use crate::candidate::Candidate;
 use crate::care::Care;
 use crate::directory::Directory;
 use crate::durable::DurableFile;
 use crate::error::Result;
 use crate::name::FileName;
 use crate::options::SegmentOptions;
-use crate::recover::is_torn;
-use crate::segment::{Sealed, Segment};
+use crate::recover::{hidden, is_torn};
+use crate::segment::Segment;
 use crate::survey::{Flaw, Gap, Survey, survey};
 
 /// A writer that is met in so many looks in a row is not waited for any longer.
@@ -24,6 +25,8 @@ pub struct Inspection {
     pub next_index: u64,
     /// Every record below it is known to be durable, by the slots beside the segments.
     pub durable_index: u64,
+    /// Index after the last committed record.
+    pub committed: u64,
     /// Records that can be read.
     pub records: u64,
     /// Bytes of the segment files.
@@ -40,6 +43,10 @@ pub struct Inspection {
 
 /// Looks at all of `directory`, takes no lock, and changes nothing. Reads every frame if `verify`.
 pub fn inspect(directory: &Directory, options: &SegmentOptions, verify: bool, care: &Care) -> Result<Inspection> {
+    calmly(|| look(directory, options, verify, care))
+}
+
+fn look(directory: &Directory, options: &SegmentOptions, verify: bool, care: &Care) -> Result<Inspection> {
     let mut found = calm_survey(directory, options, verify, care)?;
     let mut flaws = std::mem::take(&mut found.flaws);
     let mut ok = true;
@@ -57,18 +64,18 @@ pub fn inspect(directory: &Directory, options: &SegmentOptions, verify: bool, ca
             flaws.extend(found.gaps.iter().filter(|gap| gap.to > gap.from && gap.position != position).map(gap));
         }
     }
+    hidden(&mut found);
     let cut = found.stop.filter(|_| ok).map(|stop| stop.index);
     let state = found.state.as_ref();
     let first_index = state.map_or(0, |state| state.first_index);
     let next_index = found.pieces.last().map_or(first_index, |piece| piece.next_index);
     let next_index = cut.map_or(next_index, |cut| next_index.min(cut));
-    let lost: u64 = found.gaps.iter().map(|gap| gap.to - gap.from).sum();
+    let lost: u64 = found.gaps.iter().map(|gap| gap.within(first_index, next_index)).sum();
     let mut file_bytes = 0;
     for piece in &found.pieces {
         file_bytes += piece.header.capacity;
         if verify && piece.sealed {
-            let end = Sealed { data_end: piece.end, next_index: piece.next_index };
-            let segment = Segment::sealed(directory, piece.header, end, None, false);
+            let segment = Segment::sealed(directory, piece.header, piece.end(), None, false);
             if segment.sidecar_is_wrong(piece.positions.as_deref()) {
                 let path = directory.file(FileName::Sidecar(piece.header.id));
                 flaws.push(Flaw {
@@ -84,6 +91,7 @@ pub fn inspect(directory: &Directory, options: &SegmentOptions, verify: bool, ca
         first_index,
         next_index,
         durable_index: DurableFile::read(directory)?.map_or(first_index, |slot| slot.next_index.min(next_index)),
+        committed: state.map_or(0, |state| state.commit).clamp(first_index.min(next_index), next_index),
         records: (next_index - first_index).saturating_sub(lost),
         file_bytes,
         ok,
@@ -93,18 +101,49 @@ pub fn inspect(directory: &Directory, options: &SegmentOptions, verify: bool, ca
     })
 }
 
+/// A file may be removed by its writer between the look at its name and the look into it: then all is looked at again.
+pub(crate) fn calmly<T>(mut look: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 0..CALM_LOOKS {
+        match look() {
+            Err(error) if error.is_missing() => {}
+            looked => return looked,
+        }
+    }
+    look()
+}
+
 /// Beside a writer a look may meet a write that is just being made. A writer moves on; damage stays where it is: what is found twice is there.
-fn calm_survey(directory: &Directory, options: &SegmentOptions, verify: bool, care: &Care) -> Result<Survey> {
-    let mut found = survey(directory, options, verify, false, care)?;
+pub(crate) fn calm_survey(
+    directory: &Directory,
+    options: &SegmentOptions,
+    verify: bool,
+    care: &Care,
+) -> Result<Survey> {
+    let mut found = calmly(|| survey(directory, options, verify, false, care))?;
     for _ in 0..CALM_LOOKS {
         let before = found.stop;
         if before.is_none() {
             break;
         }
-        found = survey(directory, options, verify, false, care)?;
+        found = calmly(|| survey(directory, options, verify, false, care))?;
         if found.stop == before {
             break;
         }
     }
+    Ok(found)
+}
+
+/// The users' marks in the headers of all segments, each once.
+pub fn markers(directory: &Directory, options: &SegmentOptions) -> Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for name in directory.names()? {
+        if let FileName::Segment(id) = name
+            && let (Candidate { header: Some(header), .. }, _) = Candidate::read(directory, id, options)?
+            && !found.contains(&header.marker)
+        {
+            found.push(header.marker);
+        }
+    }
+    found.sort_unstable();
     Ok(found)
 }

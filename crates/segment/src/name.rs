@@ -18,6 +18,13 @@ pub enum FileName {
         /// Where they began.
         position: u64,
     },
+    /// Bytes that a repair set aside: `0000000000000001-0000000000004096.lost`.
+    Lost {
+        /// The segment they were in.
+        segment: u64,
+        /// Where they began.
+        position: u64,
+    },
     /// The two slots of the durable bound.
     Durable,
     /// The lock.
@@ -36,9 +43,14 @@ impl FileName {
                     "seg" => Self::Segment(stem.parse().ok()?),
                     "idx" => Self::Sidecar(stem.parse().ok()?),
                     "tmp" => Self::Prepared(u64::from_str_radix(stem.strip_prefix("next-")?, 16).ok()?),
-                    "torn" => {
+                    "torn" | "lost" => {
                         let (segment, position) = stem.split_once('-')?;
-                        Self::Torn { segment: segment.parse().ok()?, position: position.parse().ok()? }
+                        let (segment, position) = (segment.parse().ok()?, position.parse().ok()?);
+                        if extension == "torn" {
+                            Self::Torn { segment, position }
+                        } else {
+                            Self::Lost { segment, position }
+                        }
                     }
                     _ => return None,
                 }
@@ -47,7 +59,7 @@ impl FileName {
         let most = |number: u64| number < MOST;
         let fits = match found {
             Self::Segment(id) | Self::Sidecar(id) => most(id),
-            Self::Torn { segment, position } => most(segment) && most(position),
+            Self::Torn { segment, position } | Self::Lost { segment, position } => most(segment) && most(position),
             _ => true,
         };
         (fits && found.to_string() == name).then_some(found)
@@ -61,6 +73,7 @@ impl std::fmt::Display for FileName {
             Self::Sidecar(id) => write!(f, "{id:016}.idx"),
             Self::Prepared(random) => write!(f, "next-{random:016x}.tmp"),
             Self::Torn { segment, position } => write!(f, "{segment:016}-{position:016}.torn"),
+            Self::Lost { segment, position } => write!(f, "{segment:016}-{position:016}.lost"),
             Self::Durable => f.write_str("durable"),
             Self::Lock => f.write_str("LOCK"),
         }
@@ -78,6 +91,7 @@ mod tests {
             FileName::Sidecar(MOST - 1),
             FileName::Prepared(u64::MAX),
             FileName::Torn { segment: 3, position: 4096 },
+            FileName::Lost { segment: 3, position: 0 },
             FileName::Durable,
             FileName::Lock,
         ] {

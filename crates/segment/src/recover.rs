@@ -17,7 +17,7 @@ use crate::name::FileName;
 use crate::options::SegmentOptions;
 use crate::prepare::Prepared;
 use crate::scan::payload_bytes;
-use crate::segment::{Sealed, Segment};
+use crate::segment::Segment;
 use crate::survey::{Gap, Piece, Place, Survey, survey};
 
 const COPY_PIECE: usize = 256 << 10;
@@ -52,10 +52,17 @@ pub struct Recovered {
     pub gaps: Vec<Gap>,
 }
 
+impl Recovered {
+    /// Number of committed records, counted from index 0.
+    pub fn commit(&self) -> u64 {
+        self.resume.state.commit
+    }
+}
+
 /// True if what is from `stop` on may be cut: nothing of it is known to have been durable.
 pub(crate) fn is_torn(survey: &Survey, stop: &Place) -> bool {
     // The first segment, its state included, was durable before anything was acknowledged, or before what preceded it was removed.
-    let first = survey.ids.first().copied();
+    let first = survey.ids.iter().find(|id| !survey.discarded.contains(id)).copied();
     survey.bound <= stop.at && !(first == Some(stop.at.segment) && stop.at.position <= DATA_START)
 }
 
@@ -114,15 +121,28 @@ pub fn recover(directory: &Directory, options: &SegmentOptions) -> Result<Recove
     }
     // Names that a killed process left unsynced are durable before anything is served or acknowledged.
     directory.sync()?;
-    let dropped = std::mem::take(&mut found.dropped);
+    let (dropped, mut discarded) = (std::mem::take(&mut found.dropped), std::mem::take(&mut found.discarded));
+    discarded.extend(hidden(&mut found));
     let gaps = found.gaps.clone();
     let (resume, segments, sealed_payload_bytes) =
         resume(directory, options, found, torn_at.is_some(), &mut durable_file)?;
     for id in dropped {
-        torn.push(set_aside(directory, id)?);
+        torn.push(set_aside(directory, id, FileName::Torn { segment: id, position: 0 })?);
+    }
+    for id in discarded {
+        directory.unlink(FileName::Segment(id))?;
+        let _derived = directory.unlink(FileName::Sidecar(id));
     }
     let first_index = resume.state.first_index;
     Ok(Recovered { resume, segments, durable_file, first_index, sealed_payload_bytes, torn, gaps })
+}
+
+/// Takes the segments that lie wholly below the first index out of the log: a truncation dropped them, and it is durable by now.
+pub(crate) fn hidden(found: &mut Survey) -> Vec<u64> {
+    let first_index = found.state.as_ref().map_or(0, |state| state.first_index);
+    let firsts = found.pieces.iter().skip(1).map(|next| next.header.first_index);
+    let count = firsts.take_while(|first| *first <= first_index).count();
+    found.pieces.drain(..count).map(|piece| piece.header.id).collect()
 }
 
 fn create(directory: &Directory, options: &SegmentOptions, mut durable_file: DurableFile) -> Result<Recovered> {
@@ -186,7 +206,12 @@ fn resume(
         codec: options.codec.clone(),
     });
     // All that is found whole has been made durable by now: the segment that begins here says so.
-    let state = State { durable: end.max(found.bound), ..state };
+    let state = State {
+        durable: end.max(found.bound),
+        first_index: state.first_index.min(next_index),
+        commit: state.commit.min(next_index),
+        ..state
+    };
     // A segment with anything behind its last accepted frame is never appended to.
     let whole_behind = |stop: Place| !torn && stop.at.segment < end.segment && found.bound <= end;
     let lost_behind = found.gaps.iter().any(|gap| gap.to > last.header.first_index);
@@ -224,8 +249,12 @@ fn resume(
     let mut segments: Vec<_> = pieces
         .into_iter()
         .map(|piece| {
-            let end = Sealed { data_end: piece.end, next_index: piece.next_index };
-            Arc::new(Segment::sealed(directory, piece.header, end, piece.positions, piece.damaged))
+            let bytes = piece.positions.as_ref().map(|positions| positions.len() * 4);
+            let segment = piece.into_sealed(directory);
+            if let Some(bytes) = bytes {
+                directory.residents().knows_positions(&segment, bytes);
+            }
+            segment
         })
         .collect();
     segments.push(Arc::clone(&active));
@@ -273,30 +302,32 @@ impl Begin {
 }
 
 /// Takes all from `stop` on out of the log. The segments behind are still there: a new one that cuts them is the commit.
-fn cut_tail(directory: &Directory, found: &mut Survey, stop: &Place) -> Result<()> {
+pub(crate) fn cut_tail(directory: &Directory, found: &mut Survey, stop: &Place) -> Result<()> {
     found.pieces.retain(|piece| {
         piece.header.id <= stop.at.segment && (stop.at.position > 0 || piece.header.id < stop.at.segment)
     });
     let held: Vec<u64> = found.pieces.iter().map(|piece| piece.header.id).collect();
-    found.dropped = found.ids.iter().copied().filter(|id| !held.contains(id)).collect();
+    // What a truncation has dropped before is no part of the tail.
+    let is_tail = |id: &u64| !held.contains(id) && !found.discarded.contains(id);
+    found.dropped = found.ids.iter().copied().filter(is_tail).collect();
     if let Some(piece) = found.pieces.last_mut()
         && piece.next_index > stop.index
     {
         let keep = usize::try_from(stop.index - piece.header.first_index).unwrap_or(0);
         if let Some(positions) = &mut piece.positions {
             positions.truncate(keep);
+            piece.records = positions.len() as u64;
         }
         piece.next_index = stop.index;
         piece.end = piece.end.min(stop.at.position);
         let file = directory.open(FileName::Segment(piece.header.id), Access::Read)?;
-        piece.payload_bytes = payload_bytes(&*file, piece.header.salt, piece.end)?;
+        piece.payload_bytes = payload_bytes(&*file, piece.header.salt, 0, piece.end)?;
     }
     Ok(())
 }
 
 /// Takes the file of a segment that has been cut from the log out of it, and keeps it. Its name need not be durable: the next open would do it again.
-fn set_aside(directory: &Directory, id: u64) -> Result<Torn> {
-    let name = FileName::Torn { segment: id, position: 0 };
+pub(crate) fn set_aside(directory: &Directory, id: u64, name: FileName) -> Result<Torn> {
     let bytes = directory.open(FileName::Segment(id), Access::Read)?.len()?;
     directory.rename(FileName::Segment(id), name)?;
     let _missing = directory.unlink(FileName::Sidecar(id));

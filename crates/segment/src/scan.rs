@@ -6,11 +6,13 @@ use varve_io::File;
 
 use crate::error::Result;
 
+/// Bytes read at a time.
 const WINDOW: usize = 1 << 20;
 
 /// A part of a file in memory.
 struct Window<'f> {
     file: &'f dyn File,
+    size: usize,
     bytes: Vec<u8>,
     start: u64,
     end: u64,
@@ -25,7 +27,7 @@ impl Window<'_> {
         let have = self.start + self.bytes.len() as u64;
         let want = (position + len as u64).min(self.end);
         if position < self.start || want > have {
-            let fill = usize::try_from((self.end - position).min(WINDOW.max(len) as u64)).unwrap_or(WINDOW);
+            let fill = usize::try_from((self.end - position).min(self.size.max(len) as u64)).unwrap_or(self.size);
             self.bytes.resize(fill, 0);
             self.start = position;
             let read = self.file.read_at(&mut self.bytes, position)?;
@@ -59,10 +61,15 @@ pub(crate) struct Scanner<'f> {
 impl<'f> Scanner<'f> {
     /// Over `file`, whose frames carry `salt` and end before `limit`.
     pub(crate) fn new(file: &'f dyn File, salt: u64, limit: u64) -> Result<Self> {
+        Self::behind(file, salt, limit, DATA_START, WINDOW)
+    }
+
+    /// The same from `position` on, where a frame begins, reading `window` bytes at a time.
+    pub(crate) fn behind(file: &'f dyn File, salt: u64, limit: u64, position: u64, window: usize) -> Result<Self> {
         let end = file.len()?.min(limit);
-        let window = Window { file, bytes: Vec::new(), start: 0, end };
+        let window = Window { file, size: window, bytes: Vec::new(), start: 0, end };
         // Behind damage every position is a candidate; a hostile file could make each of them hash all the rest.
-        Ok(Self { window, salt, position: DATA_START, limit, hash_budget: 4 * limit })
+        Ok(Self { window, salt, position, limit, hash_budget: 4 * limit })
     }
 
     /// Where the next frame is looked for.
@@ -143,9 +150,9 @@ impl<'f> Scanner<'f> {
     }
 }
 
-/// Sum of the lengths of the records before `end`.
-pub(crate) fn payload_bytes(file: &dyn File, salt: u64, end: u64) -> Result<u64> {
-    let mut scanner = Scanner::new(file, salt, end)?;
+/// Sum of the lengths of the records whose frames begin in `from..end`.
+pub(crate) fn payload_bytes(file: &dyn File, salt: u64, from: u64, end: u64) -> Result<u64> {
+    let mut scanner = Scanner::behind(file, salt, end, from.max(DATA_START), WINDOW)?;
     let mut sum = 0;
     loop {
         match scanner.step()? {

@@ -1,25 +1,38 @@
 //! One segment, as its readers see it.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use varve_format::{BadFrame, DATA_START, FOOTER_LEN, Frame, FrameKind, SegmentHeader, Sidecar};
-use varve_io::{Access, File, Map};
+use varve_io::{Access, File, Map, Operation, PrivateMap};
 
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::name::FileName;
-use crate::scan::{Scanner, Step};
+use crate::scan::{Scanner, Step, payload_bytes};
+
+/// Views are of whole pages: of the largest that the processor may have, since a page that is still written to must not be in a view.
+const VIEW_PAGE: u64 = if cfg!(target_arch = "x86_64") { 4 << 10 } else { 64 << 10 };
+
+/// As much of `written` as views may show.
+pub(crate) fn whole_pages(written: u64) -> u64 {
+    written / VIEW_PAGE * VIEW_PAGE
+}
 
 /// How a segment ends that takes no more frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sealed {
     /// Position behind the last frame that counts.
     pub data_end: u64,
-    /// Index after the last record that counts.
+    /// Index after the last record that counts, or after the gap behind it.
     pub next_index: u64,
+    /// Records that count. Fewer than the indexes it spans, where it ends with a gap.
+    pub records: u64,
+    /// Sum of their lengths.
+    pub payload_bytes: u64,
+    /// When it was sealed, in microseconds since the Unix epoch.
+    pub sealed_micros: i64,
 }
 
 /// A segment file. Readers share it; the one [`crate::Appender`] adds to the active one.
@@ -30,12 +43,46 @@ pub struct Segment {
     directory: Directory,
     /// The open file, as long as it has bytes that are not synced: the system tells of a lost write only to who had the file open.
     file: Mutex<Option<Arc<dyn File>>>,
-    map: OnceLock<Arc<dyn Map>>,
+    map: Mutex<Option<Arc<dyn Map>>>,
     written: AtomicU64,
     sealed: OnceLock<Sealed>,
     positions: Mutex<Option<Arc<Vec<u32>>>>,
     /// Some of its records are lost: its positions, which say which, are kept in memory.
     damaged: bool,
+    /// Its map or positions were asked for since [`Residents`] last looked.
+    used: AtomicBool,
+    /// When it was last written to, in microseconds since the Unix epoch.
+    modified_micros: AtomicI64,
+    /// Shared with what a truncation leaves of it: both are the same file.
+    holds: Arc<AtomicUsize>,
+    retired: AtomicBool,
+}
+
+/// Keeps the file of a segment where it is, whatever is removed from the log meanwhile. Readers hold the segment they stand in.
+#[derive(Debug)]
+pub struct Hold(Arc<Segment>);
+
+impl Hold {
+    /// Holds `segment`.
+    pub fn new(segment: Arc<Segment>) -> Self {
+        segment.holds.fetch_add(1, Ordering::Relaxed);
+        Self(segment)
+    }
+}
+
+impl std::ops::Deref for Hold {
+    type Target = Arc<Segment>;
+
+    #[inline]
+    fn deref(&self) -> &Arc<Segment> {
+        &self.0
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.holds.fetch_sub(1, Ordering::Release);
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -49,11 +96,15 @@ impl Segment {
             header,
             directory: directory.clone(),
             file: Mutex::new(Some(file)),
-            map: OnceLock::new(),
+            map: Mutex::new(None),
             written: AtomicU64::new(written),
             sealed: OnceLock::new(),
             positions: Mutex::new(None),
             damaged: false,
+            used: AtomicBool::new(true),
+            modified_micros: AtomicI64::new(header.created_micros),
+            holds: Arc::default(),
+            retired: AtomicBool::new(false),
         }
     }
 
@@ -69,12 +120,33 @@ impl Segment {
             header,
             directory: directory.clone(),
             file: Mutex::new(None),
-            map: OnceLock::new(),
+            map: Mutex::new(None),
             written: AtomicU64::new(end.data_end),
             sealed: OnceLock::from(end),
             positions: Mutex::new(positions.map(Arc::new)),
             damaged,
+            used: AtomicBool::new(true),
+            modified_micros: AtomicI64::new(end.sealed_micros),
+            holds: Arc::default(),
+            retired: AtomicBool::new(false),
         }
+    }
+
+    /// What a truncation leaves of it: `positions` are those of its records that stay. The file stays as it is; a later segment says where
+    /// this one ends.
+    pub(crate) fn cut(&self, end: Sealed, positions: Vec<u32>) -> Self {
+        // Its sidecar tells of what is cut, too. One that is just being written may come back; a stale one is never used.
+        lock(&self.positions).take();
+        let _missing = self.directory.unlink(FileName::Sidecar(self.header.id));
+        let cut = Self::sealed(&self.directory, self.header, end, Some(positions), self.damaged);
+        *lock(&cut.file) = self.unsynced_file();
+        Self { holds: Arc::clone(&self.holds), ..cut }
+    }
+
+    /// Sum of the lengths of the records whose frames begin in `from..to`.
+    pub(crate) fn payload_between(&self, from: u64, to: u64) -> Result<u64> {
+        let file = self.directory.open(FileName::Segment(self.header.id), Access::Read)?;
+        payload_bytes(&*file, self.header.salt, from, to)
     }
 
     /// Its path.
@@ -88,8 +160,37 @@ impl Segment {
         self.written.load(Ordering::Acquire)
     }
 
+    /// As much of it as views may show: whole pages that are written.
+    pub fn whole_pages(&self) -> u64 {
+        whole_pages(self.written())
+    }
+
     pub(crate) fn set_written(&self, position: u64) {
         self.written.store(position, Ordering::Release);
+    }
+
+    pub(crate) fn set_modified(&self, micros: i64) {
+        self.modified_micros.store(micros, Ordering::Relaxed);
+    }
+
+    /// When it was last written to, in microseconds since the Unix epoch; of a segment that is sealed, when that was done.
+    pub fn modified_micros(&self) -> i64 {
+        self.end().map_or_else(|| self.modified_micros.load(Ordering::Relaxed), |end| end.sealed_micros)
+    }
+
+    /// How many readers, views and pins hold it.
+    pub fn holds(&self) -> usize {
+        self.holds.load(Ordering::Acquire)
+    }
+
+    /// It is no more part of the log; its file goes when nobody holds it.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    /// True if it is no more part of the log.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
     }
 
     /// How it ends; `None` while it is active.
@@ -98,9 +199,14 @@ impl Segment {
         self.sealed.get().copied()
     }
 
-    /// True if some of its records are lost.
+    /// True if some of its records are lost, and it is known which: what is missing in it is no error.
     pub fn is_damaged(&self) -> bool {
         self.damaged
+    }
+
+    /// True if record `index`, if it is missing, is known to be lost.
+    pub fn may_miss(&self, index: u64) -> bool {
+        self.damaged || self.end().is_some_and(|end| index - self.header.first_index >= end.records)
     }
 
     /// Ends the segment, keeping the positions until a sidecar holds them.
@@ -114,15 +220,22 @@ impl Segment {
         }));
     }
 
+    /// Its writer has ended it, in another process.
+    pub(crate) fn end_for_follower(self: &Arc<Self>, end: Sealed, positions: Vec<u32>) {
+        let bytes = positions.len() * 4;
+        *lock(&self.positions) = Some(Arc::new(positions));
+        self.sealed.get_or_init(|| end);
+        lock(&self.file).take();
+        self.directory.residents().knows_positions(self, bytes);
+    }
+
     pub(crate) fn unsynced_file(&self) -> Option<Arc<dyn File>> {
         lock(&self.file).clone()
     }
 
-    /// Lets go of the file of a sealed segment, whose bytes are all synced.
-    pub fn synced(&self) {
-        if self.sealed.get().is_some() {
-            lock(&self.file).take();
-        }
+    /// Gives away the file of a segment that takes no more frames, if it has bytes that are not synced.
+    pub(crate) fn take_file(&self) -> Option<Arc<dyn File>> {
+        lock(&self.file).take()
     }
 
     /// Gives the unused end of a sealed segment back to the disk.
@@ -135,42 +248,97 @@ impl Segment {
         Ok(file.punch(end.data_end..footer)?)
     }
 
-    /// The bytes of `range`, which ends below [`Segment::written`].
-    pub(crate) fn bytes(&self, from: u64, to: u64) -> Result<Cow<'_, [u8]>> {
-        let map = match self.map.get() {
-            Some(map) => map,
-            None => {
-                let file = match self.unsynced_file() {
-                    Some(file) => file,
-                    None => self.directory.open(FileName::Segment(self.header.id), Access::Read)?,
-                };
-                if file.len()? < self.written() {
-                    return Err(self.corrupt(file.len()?, None, "the file has been cut short"));
-                }
-                let map = file.map(self.header.capacity.min(file.len()?))?;
-                self.map.get_or_init(|| map)
-            }
+    /// The map of its file. Slices of it end below [`Segment::written`].
+    pub(crate) fn map(self: &Arc<Self>) -> Result<Arc<dyn Map>> {
+        self.use_it();
+        let mut held = lock(&self.map);
+        if let Some(map) = held.as_ref() {
+            return Ok(Arc::clone(map));
+        }
+        let file = match self.unsynced_file() {
+            Some(file) => file,
+            None => self.directory.open(FileName::Segment(self.header.id), Access::Read)?,
         };
-        let (Ok(from), Ok(to)) = (usize::try_from(from), usize::try_from(to)) else { return Ok(Cow::Borrowed(&[])) };
-        Ok(map.slice(from..to))
+        if file.len()? < self.written() {
+            return Err(self.corrupt(file.len()?, None, "the file has been cut short"));
+        }
+        let map = file.map(self.header.capacity.min(file.len()?))?;
+        *held = Some(Arc::clone(&map));
+        drop(held);
+        self.directory.residents().mapped(self);
+        Ok(map)
     }
 
-    /// Hands the verified payload of record `index`, whose frame is at `position`, to `read`.
-    pub fn record<R>(&self, index: u64, position: u64, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
-        let bytes = self.bytes(position, self.written())?;
-        match Frame::read(&bytes, self.header.salt, position) {
-            Ok(frame)
-                if frame.kind == FrameKind::Record && u64::from(frame.index) + self.header.first_index == index =>
-            {
-                Ok(read(frame.payload))
-            }
-            Ok(_) => Err(self.corrupt(position, Some(index), "another record lies here")),
-            Err(bad) => Err(self.corrupt(position, Some(index), bad.reason())),
+    /// A private map of the whole pages below the written length, for views: writes into it reach nobody. `None` where there is no whole page.
+    pub fn private_map(&self) -> Result<Option<PrivateMap>> {
+        let len = self.whole_pages();
+        if len == 0 {
+            return Ok(None);
+        }
+        let file = self.directory.open(FileName::Segment(self.header.id), Access::Read)?;
+        if file.len()? < len {
+            return Err(self.corrupt(file.len()?, None, "the file has been cut short"));
+        }
+        Ok(Some(file.map_private(len)?))
+    }
+
+    #[inline]
+    fn use_it(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
         }
     }
 
+    /// Whether it was asked for since the last call.
+    pub(crate) fn was_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
+
+    /// Lets go of the map. Who reads by it keeps it until then.
+    pub(crate) fn unmap(&self) {
+        lock(&self.map).take();
+    }
+
+    /// Lets go of the positions, if they can be had again from the sidecar.
+    pub(crate) fn forget_positions(&self) {
+        if !self.damaged && self.end().is_some() && self.read_sidecar().is_some() {
+            lock(&self.positions).take();
+        }
+    }
+
+    /// Why a frame read by `map` is not as it should be: the disk may have failed below the map.
+    #[cold]
+    pub(crate) fn unreadable(&self, map: &dyn Map, otherwise: Error) -> Error {
+        if map.is_faulted() {
+            self.unmap();
+            const EIO: i32 = 5;
+            let failed = std::io::Error::from_raw_os_error(EIO);
+            return varve_io::Error::new(Operation::Read, &self.path(), failed).into();
+        }
+        otherwise
+    }
+
+    /// Hands the verified payload of record `index`, whose frame is at `position`, to `read`.
+    pub fn record<R>(self: &Arc<Self>, index: u64, position: u64, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let map = self.map()?;
+        let (Ok(from), Ok(to)) = (usize::try_from(position), usize::try_from(self.written())) else {
+            return Err(self.lost(index));
+        };
+        let bytes = map.slice(from..to);
+        let bad = match Frame::read(&bytes, self.header.salt, position) {
+            Ok(frame)
+                if frame.kind == FrameKind::Record && u64::from(frame.index) + self.header.first_index == index =>
+            {
+                return Ok(read(frame.payload));
+            }
+            Ok(_) => "another record lies here",
+            Err(bad) => bad.reason(),
+        };
+        Err(self.unreadable(&*map, self.corrupt(position, Some(index), bad)))
+    }
+
     /// Position of record `index` of a sealed segment; `None` if it is lost, or not in it.
-    pub fn position_of(&self, index: u64) -> Result<Option<u64>> {
+    pub fn position_of(self: &Arc<Self>, index: u64) -> Result<Option<u64>> {
         let positions = self.positions()?;
         let at = index.checked_sub(self.header.first_index).and_then(|at| usize::try_from(at).ok());
         let entry = at.and_then(|at| positions.get(at)).copied().unwrap_or(0);
@@ -178,11 +346,24 @@ impl Segment {
     }
 
     /// Position of the first record from `index` on that is not lost; the end, if there is none.
-    pub fn position_from(&self, index: u64) -> Result<u64> {
+    pub fn position_from(self: &Arc<Self>, index: u64) -> Result<u64> {
         let positions = self.positions()?;
         let from = usize::try_from(index.saturating_sub(self.header.first_index)).unwrap_or(usize::MAX);
         let found = positions.iter().skip(from).find(|entry| **entry != 0);
         Ok(found.map_or(self.written(), |entry| u64::from(*entry) * 8))
+    }
+
+    /// Index of the record whose frame is at `position` of a sealed segment; `None` if none is.
+    pub fn index_at(self: &Arc<Self>, position: u64) -> Result<Option<u64>> {
+        let Ok(entry) = u32::try_from(position / 8) else { return Ok(None) };
+        let positions = self.positions()?;
+        // Those of lost records are 0, wherever they are: a search by halves would be led astray.
+        let found = if self.damaged {
+            positions.iter().position(|known| *known == entry)
+        } else {
+            positions.binary_search(&entry).ok()
+        };
+        Ok(found.filter(|_| entry > 0 && position.is_multiple_of(8)).map(|at| self.header.first_index + at as u64))
     }
 
     /// The error for a record that should be here and is not.
@@ -191,7 +372,8 @@ impl Segment {
     }
 
     /// The positions of a sealed segment's records, divided by 8: from memory, the sidecar, or a scan.
-    pub(crate) fn positions(&self) -> Result<Arc<Vec<u32>>> {
+    pub(crate) fn positions(self: &Arc<Self>) -> Result<Arc<Vec<u32>>> {
+        self.use_it();
         let mut known = lock(&self.positions);
         if let Some(positions) = known.as_ref() {
             return Ok(Arc::clone(positions));
@@ -200,19 +382,23 @@ impl Segment {
             Some(positions) => positions,
             None => {
                 let positions = self.scan_positions()?;
-                let (segment, sidecar) = (self.directory.clone(), self.encode_sidecar(&positions));
-                let id = self.header.id;
-                self.directory.spawn(Box::new(move || replace_sidecar(&segment, id, &sidecar)));
+                if self.directory.is_ours() {
+                    let (directory, sidecar) = (self.directory.clone(), self.encode_sidecar(&positions));
+                    let id = self.header.id;
+                    self.directory.spawn(Box::new(move || replace_sidecar(&directory, id, &sidecar)));
+                }
                 positions
             }
         };
         let positions = Arc::new(positions);
         *known = Some(Arc::clone(&positions));
+        drop(known);
+        self.directory.residents().knows_positions(self, positions.len() * 4);
         Ok(positions)
     }
 
     fn records(&self) -> u64 {
-        self.end().map_or(0, |end| end.next_index - self.header.first_index)
+        self.end().map_or(0, |end| end.records)
     }
 
     fn read_sidecar(&self) -> Option<Vec<u32>> {

@@ -50,11 +50,15 @@ pub struct StatReport {
     pub next_index: u64,
     /// Every record below it is known to be durable.
     pub durable_index: u64,
+    /// Index after the last committed record.
+    pub committed: u64,
+    /// Name of the codec, if there is a log.
+    pub codec: Option<String>,
 }
 
 fn look(machine: Arc<dyn Machine>, dir: &Path, verify: bool, care: &Care) -> Result<Inspection> {
     let options = WalOptions::default().resolve()?;
-    Ok(inspect(&Directory::new(machine, dir), &options, verify, care)?)
+    Ok(inspect(&Directory::for_reading(machine, dir), &options, verify, care)?)
 }
 
 /// Checks every frame of the log at `dir`, which may be open. Changes nothing. Cost: all of the log is read. `care` shows how far it is, and may call it off.
@@ -81,5 +85,12 @@ pub fn stat(machine: Arc<dyn Machine>, dir: &Path) -> Result<StatReport> {
         first_index: found.first_index,
         next_index: found.next_index,
         durable_index: found.durable_index,
+        committed: found.committed,
+        codec: found.codec,
     })
+}
+
+/// The marks in the headers of the segments at `dir`, each once. Reads nothing but the headers; none where there is no log.
+pub fn markers(machine: Arc<dyn Machine>, dir: &Path) -> Result<Vec<u32>> {
+    Ok(varve_segment::markers(&Directory::for_reading(machine, dir), &WalOptions::default().resolve()?)?)
 }

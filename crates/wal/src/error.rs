@@ -29,6 +29,13 @@ pub enum Error {
         /// The index it would get.
         next: u64,
     },
+    /// A reader has returned a record that would be dropped. Nothing was dropped.
+    Busy {
+        /// The record.
+        index: u64,
+    },
+    /// The log was opened for reading.
+    ReadOnly,
     /// The log is closed.
     Closed,
 }
@@ -40,6 +47,8 @@ impl Error {
             Self::Segment(error) => error.code(),
             Self::OutOfRange { .. } => ErrorCode::OutOfRange,
             Self::Conflict { .. } => ErrorCode::Conflict,
+            Self::Busy { .. } => ErrorCode::Busy,
+            Self::ReadOnly => ErrorCode::ReadOnly,
             Self::Closed => ErrorCode::Closed,
         }
     }
@@ -57,6 +66,10 @@ impl fmt::Display for Error {
             Self::Conflict { expected, next } => {
                 write!(f, "index {expected} was expected, and the next record gets {next}; nothing was written")
             }
+            Self::Busy { index } => {
+                write!(f, "a reader has returned record {index}, which would be dropped; close it, and try again")
+            }
+            Self::ReadOnly => f.write_str("the log was opened with readOnly; open it for writing"),
             Self::Closed => f.write_str("the log is closed"),
         }
     }

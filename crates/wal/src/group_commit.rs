@@ -9,19 +9,8 @@ use varve_format::Bound;
 use varve_segment::{Captured, Directory, DurableFile, DurablePlace, Error, Failure};
 
 use crate::latency::{Latency, Quantiles};
+use crate::listen::{Listeners, News};
 use crate::writer::Wal;
-
-/// What listeners are told: after a sync, and once when the log fails.
-#[derive(Debug, Clone)]
-pub enum Round {
-    /// Every record below this index is durable.
-    Durable(u64),
-    /// The log has failed.
-    Failed(Error),
-}
-
-/// Told of each round, on the thread that led it.
-pub type Listener = Arc<dyn Fn(&Round) + Send + Sync>;
 
 #[derive(Debug, Default)]
 struct Turn {
@@ -40,10 +29,12 @@ pub(crate) struct GroupCommit {
     changed: Condvar,
     durable: Arc<DurablePlace>,
     durable_index: AtomicU64,
+    durable_ticket: AtomicU64,
+    /// How often the log has been cut: what a round captured before a cut says nothing of the records behind it.
+    cuts: Mutex<u64>,
     slots: Mutex<DurableFile>,
     latency: Mutex<Latency>,
-    listeners: Mutex<Vec<(u64, Listener)>>,
-    next_listener: AtomicU64,
+    listeners: Arc<Listeners>,
     failure_told: AtomicBool,
     failure: Arc<Failure>,
 }
@@ -79,6 +70,7 @@ impl GroupCommit {
         durable_index: u64,
         slots: DurableFile,
         failure: Arc<Failure>,
+        listeners: Arc<Listeners>,
     ) -> Self {
         Self {
             directory: directory.clone(),
@@ -86,10 +78,11 @@ impl GroupCommit {
             changed: Condvar::new(),
             durable,
             durable_index: AtomicU64::new(durable_index),
+            durable_ticket: AtomicU64::new(0),
+            cuts: Mutex::new(0),
             slots: Mutex::new(slots),
             latency: Mutex::default(),
-            listeners: Mutex::default(),
-            next_listener: AtomicU64::new(0),
+            listeners,
             failure_told: AtomicBool::new(false),
             failure,
         }
@@ -99,13 +92,39 @@ impl GroupCommit {
         self.durable_index.load(Ordering::Acquire)
     }
 
+    /// All up to this ticket is durable.
+    pub(crate) fn durable_ticket(&self) -> u64 {
+        self.durable_ticket.load(Ordering::Acquire)
+    }
+
+    /// Everything before it is durable.
+    pub(crate) fn durable(&self) -> Bound {
+        self.durable.get()
+    }
+
+    /// The log ends before `next_index` now. Called under the appender's lock.
+    pub(crate) fn cut(&self, next_index: u64) {
+        let mut cuts = lock(&self.cuts);
+        *cuts += 1;
+        self.durable_index.fetch_min(next_index, Ordering::AcqRel);
+    }
+
+    /// How often the log has been cut. Read under the appender's lock.
+    pub(crate) fn cuts(&self) -> u64 {
+        *lock(&self.cuts)
+    }
+
     pub(crate) fn quantiles(&self) -> (u64, Quantiles) {
         let latency = lock(&self.latency);
         (latency.count(), latency.quantiles())
     }
 
     /// Returns when everything before `target` is durable. Leads a round, unless one is under way; then that one is waited for first.
-    pub(crate) fn reach(&self, target: Bound, capture: impl Fn() -> Result<Captured, Error>) -> Result<(), Error> {
+    pub(crate) fn reach(
+        &self,
+        target: Bound,
+        capture: impl Fn() -> Result<(Captured, u64), Error>,
+    ) -> Result<(), Error> {
         let mut turn = lock(&self.turn);
         loop {
             if self.durable.get() >= target {
@@ -126,20 +145,24 @@ impl GroupCommit {
         }
     }
 
-    fn lead(&self, capture: impl Fn() -> Result<Captured, Error>) -> Result<(), Error> {
+    fn lead(&self, capture: impl Fn() -> Result<(Captured, u64), Error>) -> Result<(), Error> {
         let machine = self.directory.machine();
         let began = machine.now_micros();
-        let captured = capture().inspect_err(|_| self.tell_failure())?;
+        let (captured, cuts) = capture().inspect_err(|_| self.tell_failure())?;
         if let Err(error) = self.sync_files(&captured) {
             let error = self.failure.set(Error::SyncFailed(error));
             self.tell_failure();
             return Err(error);
         }
         lock(&self.latency).record(u64::try_from(machine.now_micros() - began).unwrap_or(0));
-        captured.segments.iter().for_each(|(segment, _)| segment.synced());
         self.durable.set(captured.bound);
-        self.durable_index.store(captured.next_index, Ordering::Release);
-        self.tell(&Round::Durable(captured.next_index));
+        let known = lock(&self.cuts);
+        if *known == cuts {
+            self.durable_index.store(captured.next_index, Ordering::Release);
+        }
+        drop(known);
+        self.durable_ticket.fetch_max(captured.ticket, Ordering::AcqRel);
+        self.listeners.tell(&News::Durable { index: self.durable_index(), ticket: captured.ticket });
         // What was asked for is durable, and has been told. Where the slot cannot be written, this round stands, and the log takes no more.
         if let Err(error) = lock(&self.slots).write(captured.bound, captured.next_index, captured.log) {
             self.failure.set(error);
@@ -203,7 +226,9 @@ impl GroupCommit {
             if led.is_err() {
                 self.failure.set(Error::Panicked);
             }
-            if !matches!(led, Ok(Ok(()))) {
+            if matches!(led, Ok(Ok(()))) {
+                wal.sweep();
+            } else {
                 self.tell_failure();
             }
         }
@@ -214,27 +239,12 @@ impl GroupCommit {
         self.changed.notify_all();
     }
 
-    pub(crate) fn listen(&self, listener: Listener) -> u64 {
-        let id = self.next_listener.fetch_add(1, Ordering::Relaxed);
-        lock(&self.listeners).push((id, listener));
-        id
-    }
-
-    pub(crate) fn unlisten(&self, id: u64) {
-        lock(&self.listeners).retain(|(listener, _)| *listener != id);
-    }
-
-    fn tell(&self, round: &Round) {
-        let listeners: Vec<Listener> = lock(&self.listeners).iter().map(|(_, listener)| Arc::clone(listener)).collect();
-        listeners.iter().for_each(|listener| listener(round));
-    }
-
     /// Tells all listeners, once, that the log has failed.
     pub(crate) fn tell_failure(&self) {
         if let Some(error) = self.failure.get()
             && !self.failure_told.swap(true, Ordering::Relaxed)
         {
-            self.tell(&Round::Failed(error.clone()));
+            self.listeners.tell(&News::Failed(error.clone()));
         }
     }
 }

@@ -8,22 +8,32 @@
 mod appender_lock;
 mod check;
 mod error;
+mod follow;
 mod group_commit;
 mod latency;
+mod listen;
 mod open;
 mod options;
+mod place;
 mod reader;
+mod retention;
+mod role;
+mod segments;
 mod shared;
 mod stats;
+mod truncate;
 mod writer;
 
-pub use check::{CheckReport, Damage, StatReport, check, stat};
+pub use check::{CheckReport, Damage, StatReport, check, markers, stat};
 pub use error::{Error, Result};
-pub use group_commit::{Listener, Round};
+pub use listen::{Listener, News};
 pub use options::{MAX_BATCH_BYTES, MAX_INDEX, WalOptions};
-pub use reader::WalReader;
+pub use place::Mirror;
+pub use reader::{ReaderOptions, WalReader};
+pub use retention::{Question, Removed, Retention};
+pub use segments::{Pin, RecordPosition, SegmentInfo};
 pub use shared::{Handle, flush_all, open_shared};
-pub use stats::{RecoveryReport, WalStats};
+pub use stats::{Pinned, RecoveryReport, WalStats};
 pub use varve_segment::{
     Care, Error as SegmentError, ErrorCode, FILL_RECORDS, Fill, Gap, Progress, TABLE_LEN, Table, Torn,
 };

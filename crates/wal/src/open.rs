@@ -10,13 +10,18 @@ use varve_segment::{Appender, Directory, Failure, FileName, SegmentOptions, Segm
 use crate::appender_lock::AppenderLock;
 use crate::error::Result;
 use crate::group_commit::GroupCommit;
+use crate::listen::Listeners;
 use crate::options::WalOptions;
+use crate::place::Places;
+use crate::retention::{Retainer, Retention};
+use crate::role::{Role, Wakes, Writer};
 use crate::stats::RecoveryReport;
 use crate::writer::Wal;
 
 impl Wal {
     /// Opens the log at `dir` for writing, and takes its lock. For one opener a process; [`crate::open_shared`] is for several.
     pub fn open(machine: Arc<dyn Machine>, dir: &Path, options: &WalOptions) -> Result<Arc<Self>> {
+        let retention = options.retention;
         let options = options.resolve()?;
         if options.create {
             machine.create_dir_all(dir)?;
@@ -27,12 +32,19 @@ impl Wal {
             LockAttempt::Held(lock) => lock,
             LockAttempt::Busy(pid) => return Err(varve_segment::Error::Locked { path: dir.to_path_buf(), pid }.into()),
         };
-        Self::open_locked(directory, options, lock)
+        Self::open_locked(directory, options, lock, retention)
     }
 
-    fn open_locked(directory: Directory, options: SegmentOptions, lock: Box<dyn varve_io::Lock>) -> Result<Arc<Self>> {
+    fn open_locked(
+        directory: Directory,
+        options: SegmentOptions,
+        lock: Box<dyn varve_io::Lock>,
+        retention: Option<Retention>,
+    ) -> Result<Arc<Self>> {
         let began = directory.machine().now_micros();
         let found = recover(&directory, &options)?;
+        let committed = found.commit().clamp(found.first_index, found.resume.next_index);
+        let listeners = Arc::new(Listeners::default());
         let micros = u64::try_from(directory.machine().now_micros() - began).unwrap_or(0);
         let recovery = RecoveryReport { torn: found.torn, gaps: found.gaps, micros };
         let failure = Arc::new(Failure::default());
@@ -52,19 +64,27 @@ impl Wal {
             next_index,
             found.durable_file,
             Arc::clone(&failure),
+            Arc::clone(&listeners),
         );
         Ok(Arc::new(Self {
             max_record: appender.max_record(),
             directory,
             options,
-            appender: AppenderLock::new(appender),
+            role: Role::Writer(Writer {
+                appender: AppenderLock::new(appender),
+                commit: Arc::new(commit),
+                lock: Mutex::new(Some(lock)),
+            }),
             set,
-            commit: Arc::new(commit),
             failure,
             next_index: AtomicU64::new(next_index),
             first_index: AtomicU64::new(found.first_index),
+            committed: AtomicU64::new(committed),
+            wakes: Wakes::default(),
+            places: Places::default(),
+            retainer: Retainer::new(retention),
+            listeners,
             recovery,
-            lock: Mutex::new(Some(lock)),
             closed: AtomicBool::new(false),
         }))
     }

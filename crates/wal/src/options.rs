@@ -4,6 +4,7 @@ use varve_format::EngineKind;
 use varve_segment::{MAX_CODEC_NAME, MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE, SegmentOptions};
 
 use crate::error::{Error, Result};
+use crate::retention::Retention;
 
 /// Most bytes of one batch, headers not counted: all of it must fit in memory and be written as one.
 pub const MAX_BATCH_BYTES: u64 = 32 << 20;
@@ -30,6 +31,10 @@ pub struct WalOptions {
     pub verify: Option<bool>,
     /// Go on behind damage. Default false.
     pub skip_damage: Option<bool>,
+    /// Only read: take no lock, write nothing, follow who writes.
+    pub read_only: bool,
+    /// What is kept. Default: everything.
+    pub retention: Option<Retention>,
 }
 
 impl WalOptions {
@@ -42,6 +47,14 @@ impl WalOptions {
         let first_index = self.first_index.unwrap_or(0);
         if first_index > MAX_INDEX {
             return Err(Error::invalid(format!("firstIndex is {first_index}; it must be at most {MAX_INDEX}")));
+        }
+        if let Some(Retention { min_segments, max_segments: Some(most), .. }) = self.retention
+            && most < min_segments.max(1)
+        {
+            return Err(Error::invalid(format!(
+                "retention.maxSegments is {most}, less than the {} of minSegments",
+                min_segments.max(1)
+            )));
         }
         if self.codec.len() > MAX_CODEC_NAME {
             return Err(Error::invalid(format!(

@@ -11,8 +11,15 @@ use crate::error::{Error, Result};
 use crate::options::WalOptions;
 use crate::writer::Wal;
 
-/// The log of one directory, and how many hold it. Locked while it is being opened or closed, so that others wait for that.
-type Slot = Arc<Mutex<Option<(Arc<Wal>, usize)>>>;
+/// The logs of one directory. Locked while one is being opened or closed, so that others wait for that.
+type Slot = Arc<Mutex<Held>>;
+
+/// The writer, and the one that follows the writer of another process: there are both where this process came to write later.
+#[derive(Debug, Default)]
+struct Held {
+    writer: Option<(Arc<Wal>, usize)>,
+    follower: Option<(Arc<Wal>, usize)>,
+}
 
 static OPEN: LazyLock<Mutex<HashMap<DirIdentity, Slot>>> = LazyLock::new(Mutex::default);
 
@@ -25,6 +32,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Handle {
     wal: Arc<Wal>,
     slot: Slot,
+    read_only: bool,
     closed: bool,
 }
 
@@ -36,48 +44,65 @@ impl Deref for Handle {
     }
 }
 
-/// Opens the log at `dir`, or joins those who have it open in this process. Options that are given must be the open log's.
+/// Opens the log at `dir`, or joins those who have it open in this process. Options that are given must be the open log's. With `read_only` the log
+/// is not locked: it is that of the writer in this process, if there is one, and follows that of another if not.
 pub fn open_shared(machine: &Arc<dyn Machine>, dir: &Path, options: &WalOptions) -> Result<Handle> {
     options.resolve()?;
-    if options.create.unwrap_or(true) {
+    let read_only = options.read_only;
+    if options.create.unwrap_or(true) && !read_only {
         machine.create_dir_all(dir)?;
     }
     let identity = machine.identity(dir)?;
     let slot = Arc::clone(lock(&OPEN).entry(identity).or_default());
     let mut held = lock(&slot);
-    let wal = match held.as_mut() {
+    let follows = read_only && held.writer.is_none();
+    let place = if follows { &mut held.follower } else { &mut held.writer };
+    let wal = match place.as_mut() {
         Some((wal, handles)) => {
             options.agree(&wal.options)?;
+            wal.agree_on_retention(options)?;
             *handles += 1;
             Arc::clone(wal)
         }
         None => {
-            let wal = Wal::open(Arc::clone(machine), dir, options)?;
-            *held = Some((Arc::clone(&wal), 1));
+            let open = if follows { Wal::follow } else { Wal::open };
+            let wal = open(Arc::clone(machine), dir, options)?;
+            *place = Some((Arc::clone(&wal), 1));
             wal
         }
     };
     drop(held);
-    Ok(Handle { wal, slot, closed: false })
+    Ok(Handle { wal, slot, read_only, closed: false })
 }
 
 impl Handle {
+    /// It was opened for reading.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
     /// Makes everything so far durable, and lets go; closes the log, if nobody else holds it.
     pub fn close(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
         }
         let mut held = lock(&self.slot);
-        match held.as_mut() {
+        let is_ours =
+            |held: &Option<(Arc<Wal>, usize)>| held.as_ref().is_some_and(|(wal, _)| Arc::ptr_eq(wal, &self.wal));
+        let place = if is_ours(&held.writer) { &mut held.writer } else { &mut held.follower };
+        match place.as_mut() {
             Some((_, handles)) if *handles > 1 => {
                 *handles -= 1;
+                if self.read_only {
+                    return Ok(());
+                }
                 // Still under the slot's lock: nobody closes the log meanwhile.
                 self.wal.failed().map_or_else(|| self.wal.sync().map(drop), |error| Err(Error::Segment(error)))
             }
             _ => {
                 // Closed before the slot is empty: who opens it next finds the lock free.
                 let closed = self.wal.close();
-                *held = None;
+                *place = None;
                 closed
             }
         }
@@ -96,7 +121,7 @@ pub fn flush_all() {
     for slot in slots {
         // A log that is just being opened or closed needs no flush; one whose lock is held by a thread that will not run again must not hold up the end.
         if let Ok(held) = slot.try_lock()
-            && let Some((wal, _)) = held.as_ref()
+            && let Some((wal, _)) = held.writer.as_ref()
         {
             let _too_late_to_tell = wal.flush();
         }

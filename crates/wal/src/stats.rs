@@ -3,6 +3,7 @@
 use varve_segment::{Error as SegmentError, Gap, Torn};
 
 use crate::latency::Quantiles;
+use crate::role::Role;
 use crate::writer::Wal;
 
 /// What the last open found and did.
@@ -14,6 +15,17 @@ pub struct RecoveryReport {
     pub gaps: Vec<Gap>,
     /// How long it took.
     pub micros: u64,
+}
+
+/// Segments that are no more part of the log, and whose files are still there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pinned {
+    /// How many.
+    pub segments: usize,
+    /// Bytes of theirs that are used.
+    pub bytes: u64,
+    /// How many readers, views and pins hold them. 0: only the next sync is waited for.
+    pub references: usize,
 }
 
 /// Figures of an open log.
@@ -29,6 +41,8 @@ pub struct WalStats {
     pub first_index: u64,
     /// Index of the next record.
     pub next_index: u64,
+    /// Index after the last committed record.
+    pub committed: u64,
     /// Every record below it is durable.
     pub durable_index: u64,
     /// Bytes accepted and not yet handed to the system.
@@ -39,6 +53,10 @@ pub struct WalStats {
     pub syncs: u64,
     /// How long they took, in microseconds.
     pub sync_micros: Quantiles,
+    /// Name of the codec.
+    pub codec: String,
+    /// What could not be removed yet.
+    pub pinned: Pinned,
     /// The error that the log has failed with.
     pub failed: Option<SegmentError>,
     /// What the open found.
@@ -48,23 +66,39 @@ pub struct WalStats {
 impl Wal {
     /// Its figures now.
     pub fn stats(&self) -> WalStats {
-        let appender = self.appender();
-        let (bytes, pending_bytes, rotations) = (appender.payload_bytes(), appender.pending(), appender.rotations());
-        drop(appender);
-        let (syncs, sync_micros) = self.commit.quantiles();
+        let (bytes, pending_bytes, rotations, (syncs, sync_micros)) = match &self.role {
+            Role::Writer(writer) => {
+                let appender = writer.appender.lock();
+                let figures = (appender.payload_bytes(), appender.pending(), appender.rotations());
+                drop(appender);
+                (figures.0, figures.1, figures.2, writer.commit.quantiles())
+            }
+            Role::Following(following) => {
+                let follower = following.follower();
+                (follower.payload_bytes(), 0, follower.rotations(), (0, Quantiles::default()))
+            }
+        };
         let (first_index, next_index) = (self.first_index(), self.next_index());
-        let lost: u64 = self.recovery.gaps.iter().map(|gap| gap.to - gap.from).sum();
+        let lost: u64 = self.recovery.gaps.iter().map(|gap| gap.within(first_index, next_index)).sum();
+        let waiting = self.set.waiting();
         WalStats {
-            entries: (next_index - first_index).saturating_sub(lost),
+            entries: next_index.saturating_sub(first_index).saturating_sub(lost),
             bytes,
             segments: self.set.len(),
             first_index,
             next_index,
+            committed: self.committed(),
             durable_index: self.durable_index(),
             pending_bytes,
             rotations,
             syncs,
             sync_micros,
+            pinned: Pinned {
+                segments: waiting.len(),
+                bytes: waiting.iter().map(|segment| segment.written()).sum(),
+                references: waiting.iter().map(|segment| segment.holds()).sum(),
+            },
+            codec: self.options.codec.clone(),
             failed: self.failed(),
             recovery: self.recovery.clone(),
         }

@@ -2,32 +2,39 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, PoisonError};
 
 use varve_format::{BatchFlags, Bound, FRAME_HEADER_LEN, frame_len};
-use varve_io::Lock;
 use varve_segment::{Captured, Directory, Error as SegmentError, Failure, SegmentOptions, SegmentSet};
 
-use crate::appender_lock::{AppenderLock, Locked};
+use crate::appender_lock::Locked;
 use crate::error::{Error, Result};
-use crate::group_commit::{GroupCommit, Listener};
+use crate::listen::{Listener, Listeners, News};
 use crate::options::{MAX_BATCH_BYTES, MAX_INDEX};
+use crate::place::Places;
+use crate::retention::{Question, Retainer};
+use crate::role::{Role, Wakes};
+use crate::segments::SegmentInfo;
 use crate::stats::RecoveryReport;
 
-/// A log that is open for writing. Shared by all threads of a process; opened by [`crate::open_shared`], or by [`Wal::open`] where there is but one.
+/// A log that is open. Shared by all threads of a process; opened by [`crate::open_shared`], or by [`Wal::open`] where there is but one.
 #[derive(Debug)]
 pub struct Wal {
     pub(crate) directory: Directory,
     pub(crate) options: SegmentOptions,
-    pub(crate) appender: AppenderLock,
+    pub(crate) role: Role,
     pub(crate) set: Arc<SegmentSet>,
-    pub(crate) commit: Arc<GroupCommit>,
     pub(crate) failure: Arc<Failure>,
     /// Index of the next record: what readers may see ends before it.
     pub(crate) next_index: AtomicU64,
     pub(crate) first_index: AtomicU64,
+    /// Number of committed records, counted from index 0.
+    pub(crate) committed: AtomicU64,
+    pub(crate) wakes: Wakes,
+    pub(crate) places: Places,
+    pub(crate) retainer: Retainer,
+    pub(crate) listeners: Arc<Listeners>,
     pub(crate) recovery: RecoveryReport,
-    pub(crate) lock: Mutex<Option<Box<dyn Lock>>>,
     pub(crate) closed: AtomicBool,
     pub(crate) max_record: u64,
 }
@@ -49,9 +56,17 @@ impl Wal {
         self.next_index.load(Ordering::Acquire)
     }
 
+    /// Index after the last committed record.
+    pub fn committed(&self) -> u64 {
+        self.committed.load(Ordering::Acquire)
+    }
+
     /// Every record below it is durable.
     pub fn durable_index(&self) -> u64 {
-        self.commit.durable_index()
+        match &self.role {
+            Role::Writer(writer) => writer.commit.durable_index(),
+            Role::Following(following) => following.durable_index.load(Ordering::Acquire).min(self.next_index()),
+        }
     }
 
     /// Longest record in bytes.
@@ -64,15 +79,19 @@ impl Wal {
         self.failure.get().cloned()
     }
 
-    /// The appender, whether the log takes writes or not. A thread that panicked while it had the lock leaves the log failed.
-    #[inline]
-    pub(crate) fn appender(&self) -> Locked<'_> {
-        self.appender.lock()
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
+    /// An error if the log is closed.
+    pub fn check_open(&self) -> Result<()> {
+        if self.is_closed() { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// The appender, if the log takes writes. A thread that panicked while it had the lock leaves the log failed.
     #[inline]
-    fn writer(&self) -> Result<Locked<'_>> {
-        let appender = self.appender();
+    pub(crate) fn writer(&self) -> Result<Locked<'_>> {
+        let appender = self.writing()?.appender.lock();
         if self.closed.load(Ordering::Relaxed) {
             return Err(Error::Closed);
         }
@@ -80,11 +99,36 @@ impl Wal {
         Ok(appender)
     }
 
-    fn announce<R>(&self, outcome: std::result::Result<R, SegmentError>) -> Result<R> {
+    pub(crate) fn announce<R>(&self, outcome: std::result::Result<R, SegmentError>) -> Result<R> {
         outcome.map_err(|error| {
-            self.commit.tell_failure();
+            if let Role::Writer(writer) = &self.role {
+                writer.commit.tell_failure();
+            }
             error.into()
         })
+    }
+
+    /// Index of the next record as readers see it moves, under the appender's lock.
+    #[inline]
+    fn publish(self: &Arc<Self>, next_index: u64, rotations: u64, appender: Locked<'_>) {
+        self.next_index.store(next_index, Ordering::Release);
+        let wakes = self.wakes.appended.load(Ordering::Relaxed);
+        if wakes || appender.rotations() != rotations {
+            self.published(appender, rotations);
+        }
+    }
+
+    #[cold]
+    fn published(self: &Arc<Self>, appender: Locked<'_>, rotations: u64) {
+        let wakes = self.wakes.appended.swap(false, Ordering::Relaxed);
+        if appender.rotations() == rotations {
+            drop(appender);
+        } else {
+            self.rotated(appender);
+        }
+        if wakes {
+            self.listeners.tell(&News::Moved);
+        }
     }
 
     /// Adds a record, as one of its own, and returns its index. With `expected`, only if it gets that index.
@@ -103,10 +147,7 @@ impl Wal {
             Ok(index) => index,
             Err(error) => return self.announce(Err(error)),
         };
-        self.next_index.store(index + 1, Ordering::Release);
-        if appender.rotations() != rotations {
-            self.rotated(appender);
-        }
+        self.publish(index + 1, rotations, appender);
         Ok(index)
     }
 
@@ -133,10 +174,7 @@ impl Wal {
             }
             start = end;
         }
-        self.next_index.store(first + ends.len() as u64, Ordering::Release);
-        if appender.rotations() != rotations {
-            self.rotated(appender);
-        }
+        self.publish(first + ends.len() as u64, rotations, appender);
         Ok(first)
     }
 
@@ -178,38 +216,81 @@ impl Wal {
 
     /// Makes everything so far durable, and returns the index below which that holds.
     pub fn sync(&self) -> Result<u64> {
-        let target = self.writer()?.bound();
+        let mut appender = self.writer()?;
+        self.announce(appender.settle_state())?;
+        let target = appender.bound();
+        drop(appender);
         self.reach(target)?;
         Ok(self.durable_index())
     }
 
-    fn reach(&self, target: Bound) -> Result<()> {
-        Ok(self.commit.reach(target, || self.capture())?)
+    pub(crate) fn reach(&self, target: Bound) -> Result<()> {
+        self.writing()?.commit.reach(target, || self.capture())?;
+        self.sweep();
+        Ok(())
     }
 
-    pub(crate) fn capture(&self) -> std::result::Result<Captured, SegmentError> {
-        self.appender().capture()
+    /// What is to be synced, and how often the log had been cut by then.
+    pub(crate) fn capture(&self) -> std::result::Result<(Captured, u64), SegmentError> {
+        let Ok(writer) = self.writing() else { return Err(SegmentError::Aborted) };
+        let mut appender = writer.appender.lock();
+        Ok((appender.capture()?, writer.commit.cuts()))
     }
 
-    /// Asks the log's own thread for a sync of everything so far, and returns the index it will reach. Listeners are told when it has.
+    /// Asks the log's own thread for a sync of everything so far. Gives a ticket: listeners are told when it, or a later one, is reached.
     pub fn request_sync(self: &Arc<Self>) -> Result<u64> {
         let mut appender = self.writer()?;
         self.announce(appender.flush())?;
-        let (target, next_index) = (appender.bound(), appender.next_index());
+        let (target, ticket) = (appender.bound(), appender.ticket());
         drop(appender);
-        let requested = self.commit.request(self, target);
+        let requested = self.writing()?.commit.request(self, target);
         self.announce(requested)?;
-        Ok(next_index)
+        Ok(ticket)
     }
 
-    /// Has `listener` told of each round of syncs, and of a failure. Returns a number to take it away with.
+    /// The last ticket of [`Wal::request_sync`] that has been reached.
+    pub fn durable_ticket(&self) -> u64 {
+        self.writing().map_or(0, |writer| writer.commit.durable_ticket())
+    }
+
+    /// Has `listener` told of what happens. Returns a number to take it away with.
     pub fn listen(&self, listener: Listener) -> u64 {
-        self.commit.listen(listener)
+        self.listeners.add(listener)
     }
 
-    /// Takes a listener away. It may be told once more, by a round under way.
-    pub fn unlisten(&self, id: u64) {
-        self.commit.unlisten(id);
+    /// Takes a listener away. It may be told once more, of what is under way.
+    pub fn unlisten(self: &Arc<Self>, id: u64) {
+        self.listeners.remove(id);
+        self.object_no_more(id);
+    }
+
+    pub(crate) fn tell_may_delete(&self, question: Arc<Question>) {
+        self.listeners.tell(&News::MayDelete(question));
+    }
+
+    /// Asks that listeners be told, once, when the log has moved on from `seen`: index of the next record, or of the first that is not committed
+    /// if `gated`. False if it has by now, and they will not be.
+    pub fn wake_at(&self, seen: u64, gated: bool) -> bool {
+        let wait = || {
+            let now = if gated { self.committed() } else { self.next_index() };
+            let (wakes, other) = (&self.wakes.appended, &self.wakes.committed);
+            let waits = now == seen && !self.is_closed();
+            if waits {
+                if gated { other } else { wakes }.store(true, Ordering::Relaxed);
+            }
+            waits
+        };
+        // Under the lock that everything takes that moves the log: whatever comes after it sees that somebody waits.
+        match &self.role {
+            Role::Writer(writer) => {
+                let _appender = writer.appender.lock();
+                wait()
+            }
+            Role::Following(following) => {
+                let _follower = following.follower();
+                wait()
+            }
+        }
     }
 
     /// Begins a new segment. Does nothing where the active one has no record yet.
@@ -224,36 +305,79 @@ impl Wal {
         Ok(())
     }
 
-    /// Files with unsynced bytes stay open: not too many of them.
+    /// Passes over the indexes up to `to`, whose records are lost. For a salvage.
+    pub fn skip_to(&self, to: u64) -> Result<()> {
+        let mut appender = self.writer()?;
+        self.announce(appender.skip_to(to))?;
+        self.next_index.store(to, Ordering::Release);
+        Ok(())
+    }
+
+    /// Files with unsynced bytes stay open: not too many of them. Retention looks at the log when it has a new segment.
     #[cold]
     fn rotated(self: &Arc<Self>, appender: Locked<'_>) {
         let (wanted, bound) = (appender.wants_sync(), appender.bound());
+        let active = appender.end().0.header;
         drop(appender);
-        if wanted {
-            let _told_by_the_next_write = self.commit.request(self, bound);
+        if let Some(sealed) = self.set.by_id(active.id.saturating_sub(1)) {
+            self.listeners.tell(&News::Rotated(SegmentInfo::of(&sealed, active.first_index)));
+        }
+        if wanted && let Role::Writer(writer) = &self.role {
+            let _told_by_the_next_write = writer.commit.request(self, bound);
+        }
+        if self.retainer.rules().is_some() {
+            let wal = Arc::downgrade(self);
+            self.directory.machine().spawn(Box::new(move || {
+                if let Some(wal) = wal.upgrade() {
+                    let _told_by_who_asks = wal.begin_retention();
+                }
+            }));
+        }
+    }
+
+    /// Removes the files of segments that are no more part of the log, as far as that is durable and nobody holds them. What cannot be removed is
+    /// tried again by the next sweep, or by the next open.
+    pub fn sweep(&self) {
+        let Role::Writer(writer) = &self.role else { return };
+        if self.set.has_retired() {
+            let (gone, _tried_again) = self.set.sweep(&self.directory, writer.commit.durable(), self.is_closed());
+            for segment in gone {
+                self.listeners.tell(&News::Deleted(SegmentInfo::of(&segment, segment.header.first_index)));
+            }
         }
     }
 
     /// Writes and syncs what is there, gives unused space back, and lets go of the lock. Anything after it is [`Error::Closed`]; a second close does nothing.
     /// A log that has failed closes with its error; what was durable stays so.
     pub fn close(&self) -> Result<()> {
+        let writer = match &self.role {
+            Role::Writer(writer) => writer,
+            Role::Following(following) => {
+                self.closed.store(true, Ordering::Release);
+                let watch = following.watch.lock().unwrap_or_else(PoisonError::into_inner).take();
+                drop(watch);
+                return Ok(());
+            }
+        };
         // Under the lock that every write takes: nothing is added behind the bound that is synced here.
-        let appender = self.appender();
+        let mut appender = writer.appender.lock();
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        let settled = self.failure.check().and_then(|()| appender.settle_state());
         let target = appender.bound();
         drop(appender);
-        let synced = self.failure.check().map_err(Error::from).and_then(|()| self.reach(target));
-        self.commit.stop();
-        let mut appender = self.appender();
+        self.stop_retention();
+        let synced = settled.map_err(Error::from).and_then(|()| self.reach(target));
+        writer.commit.stop();
+        let mut appender = writer.appender.lock();
         let settled = synced.and_then(|()| {
             let captured = appender.capture()?;
-            Ok(self.commit.settle(&captured)?)
+            Ok(writer.commit.settle(&captured)?)
         });
         appender.close();
         drop(appender);
-        self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        writer.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         settled
     }
 }

@@ -1,15 +1,12 @@
 use std::fs;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::map::RealMap;
+use super::map::{PrivateMap, RealMap};
+use super::system;
 use crate::{Error, File, Map, Operation, Result};
-
-/// More parts than this the system refuses in one call.
-const MAX_PARTS: usize = 1024;
 
 /// Zeros are written in pieces of this size where blocks cannot be reserved.
 const ZEROS: usize = 64 * 1024;
@@ -42,8 +39,8 @@ impl File for RealFile {
 
     fn write_at(&self, parts: &[&[u8]], position: u64) -> Result<()> {
         let written = match parts {
-            [part] => self.file.write_all_at(part, position),
-            parts => write_parts(&self.file, parts, position),
+            [part] => system::write_all_at(&self.file, part, position),
+            parts => system::write_parts(&self.file, parts, position),
         };
         self.named(Operation::Write, written)
     }
@@ -57,7 +54,7 @@ impl File for RealFile {
         if range.is_empty() {
             return Ok(());
         }
-        self.named(Operation::Punch, punch(&self.file, range))
+        self.named(Operation::Punch, system::punch(&self.file, range))
     }
 
     fn sync_data(&self) -> Result<()> {
@@ -68,12 +65,16 @@ impl File for RealFile {
         let map = RealMap::new(&self.file, len);
         self.named(Operation::Map, map.map(|map| Arc::new(map) as Arc<dyn Map>))
     }
+
+    fn map_private(&self, len: u64) -> Result<PrivateMap> {
+        self.named(Operation::Map, PrivateMap::new(&self.file, len))
+    }
 }
 
 fn read_full(file: &fs::File, buf: &mut [u8], position: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buf.len() {
-        match file.read_at(&mut buf[filled..], position + filled as u64) {
+        match system::read_at(file, &mut buf[filled..], position + filled as u64) {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -83,41 +84,8 @@ fn read_full(file: &fs::File, buf: &mut [u8], position: u64) -> io::Result<usize
     Ok(filled)
 }
 
-fn write_parts(file: &fs::File, parts: &[&[u8]], mut position: u64) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
-    let mut rest = slices.as_mut_slice();
-    IoSlice::advance_slices(&mut rest, 0); // drops leading empty parts
-    while !rest.is_empty() {
-        match rustix::io::pwritev(file, &rest[..rest.len().min(MAX_PARTS)], position) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                position += written as u64;
-                IoSlice::advance_slices(&mut rest, written);
-            }
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    Ok(())
-}
-
-#[cfg(target_os = "linux")]
 fn allocate(file: &fs::File, len: u64) -> io::Result<()> {
-    use rustix::fs::FallocateFlags;
-    use rustix::io::Errno;
-
-    if len == 0 {
-        return Ok(());
-    }
-    match rustix::io::retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), 0, len)) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => append_zeros(file, len),
-        reserved => Ok(reserved?),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn allocate(file: &fs::File, len: u64) -> io::Result<()> {
-    append_zeros(file, len)
+    if len == 0 || system::reserve(file, len)? { Ok(()) } else { append_zeros(file, len) }
 }
 
 /// Reserves blocks the slow way, where the file system has no other.
@@ -126,27 +94,9 @@ fn append_zeros(file: &fs::File, len: u64) -> io::Result<()> {
     let mut position = file.metadata()?.len();
     while position < len {
         let piece = usize::try_from(len - position).map_or(ZEROS, |rest| rest.min(ZEROS));
-        file.write_all_at(&zeros[..piece], position)?;
+        system::write_all_at(file, &zeros[..piece], position)?;
         position += piece as u64;
     }
-    Ok(())
-}
-
-#[cfg(target_os = "linux")]
-fn punch(file: &fs::File, range: Range<u64>) -> io::Result<()> {
-    use rustix::fs::FallocateFlags;
-    use rustix::io::Errno;
-
-    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    let len = range.end - range.start;
-    match rustix::io::retry_on_intr(|| rustix::fs::fallocate(file, flags, range.start, len)) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-        punched => Ok(punched?),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn punch(_file: &fs::File, _range: Range<u64>) -> io::Result<()> {
     Ok(())
 }
 
@@ -159,7 +109,7 @@ mod tests {
         let dir = super::super::tests::TempDir::new();
         let path = dir.path().join("a");
         let file = fs::File::options().read(true).write(true).create_new(true).open(&path).unwrap();
-        file.write_all_at(b"abc", 0).unwrap();
+        system::write_all_at(&file, b"abc", 0).unwrap();
         append_zeros(&file, 200_000).unwrap();
         append_zeros(&file, 100).unwrap();
         let bytes = fs::read(&path).unwrap();

@@ -1,25 +1,38 @@
 //! The machine the process runs on.
 
 mod file;
+#[cfg(unix)]
+mod guard;
 mod housekeeping;
 mod lock;
 mod map;
 #[cfg(test)]
 mod tests;
+#[cfg(unix)]
+mod unix;
+mod watch;
+#[cfg(windows)]
+mod windows;
 
 use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::BuildHasher;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::OFlags;
-
-use crate::{Access, DirEntry, DirIdentity, EntryKind, Error, File, Job, LockAttempt, Machine, Operation, Result};
+use crate::errno::Errno;
+use crate::{
+    Access, DirEntry, DirIdentity, EntryKind, Error, File, Job, LockAttempt, Machine, Operation, Result, Wake, Watch,
+};
 use file::RealFile;
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
+
+pub use map::PrivateMap;
 
 /// The machine the process runs on: its file systems, its clock, its random source, and one background thread.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,7 +64,7 @@ impl Machine for RealMachine {
             return Err(error);
         }
         for new in missing.into_iter().rev() {
-            match fs::DirBuilder::new().mode(0o700).create(new) {
+            match system::make_dir(new) {
                 // Another process was faster.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && new.is_dir() => {}
                 made => made.map_err(|error| Error::new(Operation::CreateDir, new, error))?,
@@ -85,7 +98,7 @@ impl Machine for RealMachine {
         if !metadata.is_dir() {
             return Err(failed(ErrorKind::NotADirectory.into()));
         }
-        Ok(DirIdentity { device: metadata.dev(), inode: metadata.ino() })
+        system::identity(dir, &metadata).map_err(failed)
     }
 
     fn open(&self, path: &Path, access: Access) -> Result<Arc<dyn File>> {
@@ -111,9 +124,7 @@ impl Machine for RealMachine {
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
-        let flags = OFlags::DIRECTORY.bits().cast_signed();
-        let opened = fs::OpenOptions::new().read(true).custom_flags(flags).open(dir);
-        opened.and_then(|dir| dir.sync_all()).map_err(|error| Error::new(Operation::SyncDir, dir, error))
+        system::sync_dir(dir).map_err(|error| Error::new(Operation::SyncDir, dir, error))
     }
 
     fn lock(&self, path: &Path) -> Result<LockAttempt> {
@@ -128,19 +139,21 @@ impl Machine for RealMachine {
 
     fn random(&self) -> u64 {
         // Hash keys are drawn from the system too, so they are the next best where the system's call is missing or fails.
-        system_random().unwrap_or_else(|| RandomState::new().hash_one(self.now_micros()))
+        system::random().unwrap_or_else(|| RandomState::new().hash_one(self.now_micros()))
     }
 
     fn spawn(&self, job: Job) {
         housekeeping::spawn(job);
     }
+
+    fn watch(&self, dir: &Path, wake: Wake) -> Result<Box<dyn Watch>> {
+        watch::watch(dir, wake).map_err(|error| Error::new(Operation::Watch, dir, error))
+    }
 }
 
 /// Opens without following a link, and without waiting for the other end of a pipe; refuses what is not a regular file.
 fn open_regular(path: &Path, options: &mut fs::OpenOptions) -> io::Result<fs::File> {
-    // The standard library adds O_CLOEXEC. O_NONBLOCK means nothing to the regular file that is let through.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let opened = options.mode(0o600).custom_flags(flags.bits().cast_signed()).open(path);
+    let opened = system::open(path, options);
     let metadata = match &opened {
         Ok(file) => file.metadata()?,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return opened,
@@ -158,12 +171,8 @@ fn open_regular(path: &Path, options: &mut fs::OpenOptions) -> io::Result<fs::Fi
         "a directory"
     } else if kind.is_symlink() {
         "a symbolic link"
-    } else if kind.is_fifo() {
-        "a pipe"
-    } else if kind.is_socket() {
-        "a socket"
     } else {
-        "a device"
+        system::special(kind)
     };
     Err(io::Error::new(ErrorKind::InvalidInput, format!("it is {what}, not a regular file")))
 }
@@ -173,7 +182,7 @@ fn is_dir(path: &Path) -> Result<bool> {
     let shown = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     match fs::metadata(shown) {
         Ok(metadata) if metadata.is_dir() => Ok(true),
-        Ok(_) => Err(Error::new(Operation::CreateDir, path, rustix::io::Errno::NOTDIR.into())),
+        Ok(_) => Err(Error::new(Operation::CreateDir, path, Errno::NOTDIR.into())),
         // A link that leads nowhere is a name that is taken.
         Err(error) if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(shown).is_err() => Ok(false),
         Err(error) => Err(Error::new(Operation::CreateDir, path, error)),
@@ -183,25 +192,6 @@ fn is_dir(path: &Path) -> Result<bool> {
 /// The directory that holds the name of `path`, which is one that was missing: neither empty nor the root.
 fn parent_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-#[cfg(target_os = "linux")]
-fn system_random() -> Option<u64> {
-    let mut bytes = [0; 8];
-    loop {
-        match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
-            Ok(8) => return Some(u64::from_le_bytes(bytes)),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return None,
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn system_random() -> Option<u64> {
-    let mut bytes = [0; 8];
-    io::Read::read_exact(&mut fs::File::open("/dev/urandom").ok()?, &mut bytes).ok()?;
-    Some(u64::from_le_bytes(bytes))
 }
 
 /// True on the thread that the process began with, where the system tells.

@@ -1,13 +1,16 @@
 use std::borrow::Cow;
 use std::fs;
 use std::io::ErrorKind;
+#[cfg(unix)]
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use super::RealMachine;
-use crate::{Access, DirEntry, EntryKind, LockAttempt, Machine, Operation};
+use crate::{Access, Machine, Operation};
+#[cfg(unix)]
+use crate::{DirEntry, EntryKind, LockAttempt};
 
 pub(super) struct TempDir(PathBuf);
 
@@ -31,15 +34,18 @@ impl Drop for TempDir {
 
 const MACHINE: RealMachine = RealMachine;
 
+#[cfg(unix)]
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+#[cfg(unix)]
 fn make_fifo(path: &Path) {
     let status = std::process::Command::new("mkfifo").arg(path).status().unwrap();
     assert!(status.success());
 }
 
+#[cfg(unix)]
 #[test]
 fn directories_and_files_are_for_their_owner_alone() {
     let temp = TempDir::new();
@@ -56,6 +62,7 @@ fn directories_and_files_are_for_their_owner_alone() {
     MACHINE.sync_dir(&dir).unwrap();
 }
 
+#[cfg(unix)]
 #[test]
 fn a_directory_is_not_made_where_a_file_is() {
     let temp = TempDir::new();
@@ -71,6 +78,7 @@ fn a_directory_is_not_made_where_a_file_is() {
     assert!(MACHINE.create_dir_all(&temp.path().join("dangling")).is_err());
 }
 
+#[cfg(unix)]
 #[test]
 fn all_paths_to_a_directory_have_one_identity() {
     let temp = TempDir::new();
@@ -83,6 +91,7 @@ fn all_paths_to_a_directory_have_one_identity() {
     assert_ne!(MACHINE.identity(&other).unwrap(), MACHINE.identity(temp.path()).unwrap());
 }
 
+#[cfg(unix)]
 #[test]
 fn only_regular_files_are_opened_and_none_blocks() {
     let temp = TempDir::new();
@@ -109,6 +118,7 @@ fn only_regular_files_are_opened_and_none_blocks() {
     assert_eq!(MACHINE.open(&temp.path().join("gone"), Access::Read).unwrap_err().os_code(), Some("ENOENT"));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_list_tells_what_each_name_stands_for() {
     let temp = TempDir::new();
@@ -145,6 +155,7 @@ fn parts_are_written_one_behind_the_other() {
     file.sync_data().unwrap();
 }
 
+#[cfg(unix)]
 #[test]
 fn a_file_opened_for_reading_refuses_writes() {
     let temp = TempDir::new();
@@ -154,6 +165,7 @@ fn a_file_opened_for_reading_refuses_writes() {
     assert_eq!(file.write_at(&[b"a"], 0).unwrap_err().os_code(), Some("EBADF"));
 }
 
+#[cfg(unix)]
 #[test]
 fn allocation_reserves_blocks_and_never_shortens() {
     let temp = TempDir::new();
@@ -205,6 +217,26 @@ fn a_map_borrows_is_cut_to_its_length_and_outlives_the_name() {
 }
 
 #[test]
+fn what_is_written_to_a_private_map_stays_in_it() {
+    let temp = TempDir::new();
+    let path = temp.path().join("file");
+    MACHINE.create(&path).unwrap().write_at(&[b"hello"], 0).unwrap();
+    let file = MACHINE.open(&path, Access::Read).unwrap();
+    assert_eq!(file.map_private(6).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert!(file.map_private(0).unwrap().is_empty());
+    let [map, other] = [5, 5].map(|len| file.map_private(len).unwrap());
+    drop(file);
+    let at = |position: usize| map.as_ptr().wrapping_add(position);
+    // SAFETY: the positions lie in the maps, and no reference to their bytes exists.
+    unsafe {
+        at(0).write(b'J');
+        assert_eq!((at(0).read(), at(4).read(), other.as_ptr().read()), (b'J', b'o', b'h'));
+    }
+    assert_eq!(fs::read(&path).unwrap(), b"hello");
+    assert_eq!((map.len(), map.is_faulted()), (5, false));
+}
+
+#[test]
 fn a_rename_replaces() {
     let temp = TempDir::new();
     let [from, to] = ["from", "to"].map(|name| temp.path().join(name));
@@ -217,6 +249,7 @@ fn a_rename_replaces() {
     assert_eq!(MACHINE.unlink(&from).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_lock_excludes_other_open_files_of_the_same_process() {
     let temp = TempDir::new();
@@ -235,6 +268,7 @@ fn a_lock_excludes_other_open_files_of_the_same_process() {
     assert!(matches!(MACHINE.lock(&path).unwrap(), LockAttempt::Held(_)));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_child_being_started_does_not_keep_the_lock() {
     let temp = TempDir::new();

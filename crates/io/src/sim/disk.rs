@@ -2,11 +2,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path};
 
-use rustix::io::Errno;
-
 use super::directory::{Change, Directory, Node};
 use super::inode::{Inode, draw_chance};
 use super::rng::Rng;
+use crate::errno::Errno;
 
 /// Number of the root directory.
 const ROOT: u64 = 1;
@@ -65,6 +64,12 @@ impl Disk {
         let name = path.file_name().ok_or(io::Error::from(Errno::INVAL))?.to_string_lossy();
         let number = self.directory_number(path.parent().unwrap_or(Path::new("")))?;
         Ok((self.directories.entry(number).or_default(), name))
+    }
+
+    /// Number of the directory that holds a file's name, if it has one.
+    pub(super) fn directory_of(&self, file: u64) -> Option<u64> {
+        let holds = |directory: &Directory| directory.names().any(|(_, node)| *node == Node::File(file));
+        self.directories.iter().find(|(_, directory)| holds(directory)).map(|(number, _)| *number)
     }
 
     pub(super) fn directory(&mut self, path: &Path) -> io::Result<&mut Directory> {

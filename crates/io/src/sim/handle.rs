@@ -5,11 +5,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::io::Errno;
-
 use super::plan::Denied;
 use super::{Shared, State};
-use crate::{Access, Error, File, Lock, Map, Operation, Result};
+use crate::errno::Errno;
+use crate::{Access, Error, File, Lock, Map, Operation, PrivateMap, Result};
 
 /// No file is longer: what is longer in a test is a mistake.
 const MAX_LEN: u64 = 1 << 32;
@@ -61,6 +60,17 @@ impl SimFile {
     }
 }
 
+impl SimFile {
+    /// Refuses to map more than there is.
+    fn mappable(&self, state: &mut State, len: u64) -> Result<usize> {
+        state.plan.require(Operation::Map, &self.path)?;
+        let there = state.disk.inode(self.hold.number).len();
+        let refused = || io::Error::new(io::ErrorKind::InvalidInput, "the map would be longer than the file");
+        let len = usize::try_from(len).ok().filter(|len| *len <= there);
+        len.ok_or_else(|| self.failed(Operation::Map, refused()))
+    }
+}
+
 impl File for SimFile {
     fn len(&self) -> Result<u64> {
         let mut state = self.hold.shared.state();
@@ -94,6 +104,9 @@ impl File for SimFile {
         let fitting = state.disk.inode(self.hold.number).fitting(position, written, room);
         state.change(self.hold.number, &self.path, position, fitting, |at| bytes[at]);
         state.disk.inode(self.hold.number).write(position, &bytes[..fitting]);
+        if fitting > 0 {
+            state.contents_changed(self.hold.number);
+        }
         outcome?;
         if fitting < bytes.len() { Err(self.failed(Operation::Write, Errno::NOSPC)) } else { Ok(()) }
     }
@@ -108,6 +121,7 @@ impl File for SimFile {
             return Err(self.failed(Operation::Allocate, Errno::NOSPC));
         }
         inode.allocate(len);
+        state.contents_changed(self.hold.number);
         Ok(())
     }
 
@@ -120,6 +134,7 @@ impl File for SimFile {
         let start = usize::try_from(range.start).map_or(end, |start| start.min(end));
         state.change(self.hold.number, &self.path, start, end - start, |_| 0);
         state.disk.inode(self.hold.number).punch(start..end);
+        state.contents_changed(self.hold.number);
         Ok(())
     }
 
@@ -144,17 +159,16 @@ impl File for SimFile {
 
     fn map(&self, len: u64) -> Result<Arc<dyn Map>> {
         let mut state = self.hold.shared.state();
-        state.plan.require(Operation::Map, &self.path)?;
-        let number = self.hold.number;
-        let len = match usize::try_from(len) {
-            Ok(len) if len <= state.disk.inode(number).len() => len,
-            _ => {
-                let refused = io::Error::new(io::ErrorKind::InvalidInput, "the map would be longer than the file");
-                return Err(self.failed(Operation::Map, refused));
-            }
-        };
+        let len = self.mappable(&mut state, len)?;
         let id = state.lent.begin();
-        Ok(Arc::new(SimMap { hold: Hold::new(&self.hold.shared, &mut state, number), id, len }))
+        Ok(Arc::new(SimMap { hold: Hold::new(&self.hold.shared, &mut state, self.hold.number), id, len }))
+    }
+
+    fn map_private(&self, len: u64) -> Result<PrivateMap> {
+        let mut state = self.hold.shared.state();
+        let mut bytes = vec![0; self.mappable(&mut state, len)?];
+        state.disk.inode(self.hold.number).read(0, &mut bytes);
+        PrivateMap::copy_of(&bytes).map_err(|error| self.failed(Operation::Map, error))
     }
 }
 

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use super::directory::Node;
 use super::handle::{SimFile, SimLock};
+use super::watch::SimWatch;
 use super::{PID, SimMachine, State};
-use crate::{Access, DirEntry, DirIdentity, EntryKind, Error, File, Job, LockAttempt, Machine, Operation, Result};
+use crate::{
+    Access, DirEntry, DirIdentity, EntryKind, Error, File, Job, LockAttempt, Machine, Operation, Result, Wake, Watch,
+};
 
 /// Names an operation and a path in what the disk says.
 fn named<T>(operation: Operation, path: &Path, outcome: io::Result<T>) -> Result<T> {
@@ -43,6 +46,7 @@ impl Machine for SimMachine {
         for new in missing.into_iter().rev() {
             state.plan.require(Operation::CreateDir, new)?;
             named(Operation::CreateDir, new, state.disk.make_directory(new))?;
+            state.names_changed(new);
             state.sync_dir(new.parent().unwrap_or(Path::new("")))?;
         }
         Ok(())
@@ -80,19 +84,24 @@ impl Machine for SimMachine {
         let mut state = self.state();
         state.plan.require(Operation::Create, path)?;
         let number = named(Operation::Create, path, state.disk.create(path))?;
+        state.names_changed(path);
         Ok(Arc::new(SimFile::new(&self.shared, &mut state, number, path, Access::Write)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         let mut state = self.state();
         state.plan.require(Operation::Rename, from)?;
-        named(Operation::Rename, from, state.disk.rename(from, to))
+        named(Operation::Rename, from, state.disk.rename(from, to))?;
+        state.names_changed(to);
+        Ok(())
     }
 
     fn unlink(&self, path: &Path) -> Result<()> {
         let mut state = self.state();
         state.plan.require(Operation::Unlink, path)?;
-        named(Operation::Unlink, path, state.disk.unlink(path))
+        named(Operation::Unlink, path, state.disk.unlink(path))?;
+        state.names_changed(path);
+        Ok(())
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
@@ -103,7 +112,11 @@ impl Machine for SimMachine {
         let mut state = self.state();
         state.plan.require(Operation::Lock, path)?;
         let number = match state.disk.file_number(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => state.disk.create(path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let created = state.disk.create(path);
+                state.names_changed(path);
+                created
+            }
             found => found,
         };
         let number = named(Operation::Lock, path, number)?;
@@ -115,6 +128,7 @@ impl Machine for SimMachine {
         let room = state.disk.room();
         if state.disk.inode(number).fitting(0, text.len(), room) == text.len() {
             state.disk.inode(number).write(0, text.as_bytes());
+            state.contents_changed(number);
         }
         Ok(LockAttempt::Held(Box::new(SimLock::new(&self.shared, &mut state, number))))
     }
@@ -129,5 +143,12 @@ impl Machine for SimMachine {
 
     fn spawn(&self, job: Job) {
         self.shared.jobs().push_back(job);
+    }
+
+    fn watch(&self, dir: &Path, wake: Wake) -> Result<Box<dyn Watch>> {
+        let mut state = self.state();
+        state.plan.require(Operation::Watch, dir)?;
+        let number = named(Operation::Watch, dir, state.disk.directory_number(dir))?;
+        Ok(Box::new(SimWatch::new(&self.shared, &mut state, number, wake)))
     }
 }

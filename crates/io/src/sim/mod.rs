@@ -26,6 +26,7 @@ mod plan;
 mod rng;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -38,6 +39,7 @@ use disk::Disk;
 use handle::Lent;
 use plan::Plan;
 use rng::Rng;
+use watch::Watches;
 
 pub use plan::Fault;
 
@@ -69,6 +71,7 @@ struct State {
     now: i64,
     locked: BTreeSet<u64>,
     lent: Lent,
+    watches: Watches,
     violations: Vec<String>,
 }
 
@@ -97,6 +100,7 @@ impl SimMachine {
             plan: Plan::default(),
             locked: BTreeSet::new(),
             lent: Lent::default(),
+            watches: Watches::default(),
             violations: Vec::new(),
         };
         let device = DEVICES.fetch_add(1, Ordering::Relaxed);
@@ -240,7 +244,10 @@ impl SimMachine {
         disk.inode(number).write(0, bytes);
         disk.inode(number).sync();
         let above = path.parent().unwrap_or(Path::new(""));
-        disk.sync_directory(above).map_err(|error| Error::new(Operation::SyncDir, above, error))
+        disk.sync_directory(above).map_err(|error| Error::new(Operation::SyncDir, above, error))?;
+        state.names_changed(path);
+        state.contents_changed(number);
+        Ok(())
     }
 }
 

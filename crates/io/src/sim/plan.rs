@@ -152,6 +152,8 @@ fn changes(operation: Operation) -> bool {
         | Operation::Rename
         | Operation::Unlink
         | Operation::Lock => true,
-        Operation::List | Operation::Stat | Operation::Open | Operation::Read | Operation::Map => false,
+        Operation::List | Operation::Stat | Operation::Open | Operation::Read | Operation::Map | Operation::Watch => {
+            false
+        }
     }
 }

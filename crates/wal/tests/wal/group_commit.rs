@@ -6,27 +6,27 @@ use std::time::Duration;
 
 use varve_io::Operation;
 use varve_io::sim::{Fault, SimMachine};
-use varve_wal::{Error, ErrorCode, Round, Wal, open_shared};
+use varve_wal::{Error, ErrorCode, News, Wal, open_shared};
 
 use crate::log::{Place, fresh, open, record, small};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn listen(wal: &Arc<Wal>) -> (u64, Receiver<Round>) {
+fn listen(wal: &Arc<Wal>) -> (u64, Receiver<News>) {
     let (told, rounds) = channel();
-    let listener = wal.listen(Arc::new(move |round: &Round| {
+    let listener = wal.listen(Arc::new(move |round: &News| {
         let _nobody_listens_any_more = told.send(round.clone());
     }));
     (listener, rounds)
 }
 
 /// Waits for the round that makes all below `index` durable.
-fn until(rounds: &Receiver<Round>, index: u64) {
+fn until(rounds: &Receiver<News>, index: u64) {
     loop {
         match rounds.recv_timeout(PATIENCE).unwrap() {
-            Round::Durable(durable) if durable >= index => return,
-            Round::Durable(_) => {}
-            Round::Failed(error) => panic!("{error}"),
+            News::Durable { index: durable, .. } if durable >= index => return,
+            News::Failed(error) => panic!("{error}"),
+            _ => {}
         }
     }
 }
@@ -134,7 +134,7 @@ fn a_failed_sync_is_told_once_and_to_all_that_wait() {
     wal.append(b"a", None).unwrap();
     wal.request_sync().unwrap();
     for rounds in [&rounds, &others] {
-        let Round::Failed(error) = rounds.recv_timeout(PATIENCE).unwrap() else { panic!("no failure is told") };
+        let News::Failed(error) = rounds.recv_timeout(PATIENCE).unwrap() else { panic!("no failure is told") };
         assert_eq!(error.code(), ErrorCode::SyncFailed);
     }
     machine.start_trace();

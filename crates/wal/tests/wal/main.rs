@@ -10,3 +10,4 @@ mod records;
 mod reopen;
 mod sharing;
 mod sidecar;
+mod truncation;

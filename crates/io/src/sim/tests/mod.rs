@@ -1,6 +1,7 @@
 mod durability;
 mod faults;
 mod process;
+mod watch;
 
 use std::path::Path;
 use std::sync::Arc;

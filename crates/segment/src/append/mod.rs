@@ -3,45 +3,32 @@
 //! Never seen by two threads at once: its engine keeps it under a lock. It does not sync; it says what has to be
 //! ([`Appender::capture`]).
 
+mod look;
+mod reserve;
+mod rotate;
+mod sync;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use varve_format::{
-    BatchFlags, Bound, DATA_START, FOOTER_LEN, FRAME_HEADER_LEN, Footer, FrameKind, FramePlace, SegmentHeader, State,
-    frame_len, place_frame,
+    BatchFlags, Bound, FOOTER_LEN, FRAME_HEADER_LEN, FrameKind, FramePlace, State, frame_len, place_frame,
 };
 use varve_io::File;
 
-use crate::begin::{fresh_header, state_frame};
+pub use sync::Captured;
+
 use crate::directory::Directory;
 use crate::durable::DurablePlace;
 use crate::error::{Error, Result};
 use crate::failure::Failure;
-use crate::options::{RECORD_OVERHEAD, SegmentOptions, room};
+use crate::options::{RECORD_OVERHEAD, SegmentOptions};
 use crate::prepare::{Prepared, Preparer};
-use crate::segment::{Sealed, Segment};
+use crate::segment::Segment;
 use crate::set::SegmentSet;
 
 /// Bytes of the group buffer. 64 KiB costs 5 % more an append (more writes), 1 MiB gains nothing.
 pub const BUFFER_LEN: usize = 256 << 10;
-
-/// More sealed segments than this are not left unsynced: each holds an open file.
-const MOST_UNSYNCED: usize = 64;
-
-/// What a sync has to do, and what it will have made durable then.
-#[derive(Debug)]
-pub struct Captured {
-    /// Segments with unsynced bytes, in order.
-    pub segments: Vec<(Arc<Segment>, Arc<dyn File>)>,
-    /// The directory has names that are not synced.
-    pub names: bool,
-    /// Everything before it is durable then.
-    pub bound: Bound,
-    /// The log.
-    pub log: u64,
-    /// Every record below it is durable then.
-    pub next_index: u64,
-}
 
 /// The writer of a log.
 #[derive(Debug)]
@@ -53,6 +40,8 @@ pub struct Appender {
     failure: Arc<Failure>,
     durable: Arc<DurablePlace>,
     state: State,
+    /// The state has changed since it was written.
+    state_unwritten: bool,
 
     active: Arc<Segment>,
     file: Arc<dyn File>,
@@ -75,6 +64,7 @@ pub struct Appender {
     names_unsynced: bool,
     /// What the last capture covers: whether there is anything to sync.
     captured: Bound,
+    captures: u64,
     rotations: u64,
 }
 
@@ -118,6 +108,7 @@ impl Appender {
             failure,
             durable,
             state: resume.state,
+            state_unwritten: false,
             file: resume.file,
             limit: header.capacity - FOOTER_LEN,
             start: resume.active.written(),
@@ -131,6 +122,7 @@ impl Appender {
             unsynced: Vec::new(),
             names_unsynced: false,
             captured: resume.durable,
+            captures: 0,
             rotations: 0,
             active: resume.active,
         }
@@ -163,6 +155,12 @@ impl Appender {
         let here = bytes.min(self.payload_bytes);
         self.payload_bytes -= here;
         self.sealed_payload_bytes -= bytes - here;
+    }
+
+    /// Takes segments that are gone out of that sum.
+    pub fn forget_segments(&mut self, segments: &[Arc<Segment>]) {
+        let gone: u64 = segments.iter().filter_map(|segment| segment.end()).map(|end| end.payload_bytes).sum();
+        self.sealed_payload_bytes = self.sealed_payload_bytes.saturating_sub(gone);
     }
 
     /// Where the log ends, what is buffered included.
@@ -212,7 +210,7 @@ impl Appender {
             self.rotate(len as u64)?;
         }
         if self.filled + len > BUFFER_LEN {
-            self.flush()?;
+            self.flush_buffer()?;
             if len > BUFFER_LEN {
                 return self.append_large(payload, batch);
             }
@@ -270,57 +268,13 @@ impl Appender {
         }
     }
 
-    /// Makes sure that records of these lengths fit, in this order, so that a batch is refused before its first frame, if the disk is full.
-    pub fn reserve(&mut self, payloads: impl Iterator<Item = usize>) -> Result<()> {
-        self.failure.check()?;
-        let reserved = self.make_ready(payloads);
-        if reserved.is_err() {
-            self.ready.drain(..).for_each(|ready| ready.discard(&self.directory));
-        }
-        reserved
-    }
-
-    fn make_ready(&mut self, payloads: impl Iterator<Item = usize>) -> Result<()> {
-        let state = self.state_frame_len();
-        let (mut left, mut capacity, mut used) = (self.limit - self.position(), self.active.header.capacity, 0);
-        for payload in payloads {
-            let len = frame_len(payload) as u64;
-            if len > left {
-                capacity = loop {
-                    match self.ready.get(used).map(|ready| ready.capacity) {
-                        Some(capacity) if room(capacity, state) >= len => break capacity,
-                        Some(_) => self.ready.remove(used).into_iter().for_each(|small| small.discard(&self.directory)),
-                        None => {
-                            let wanted = self.options.capacity_after(capacity, len, state);
-                            let least = len + (wanted - room(wanted, state));
-                            self.ready.push_back(self.preparer.take(least, wanted)?);
-                        }
-                    }
-                };
-                used += 1;
-                left = room(capacity, state);
-            }
-            left -= len;
-        }
-        Ok(())
-    }
-
-    /// Hands what is buffered to the system.
-    pub fn flush(&mut self) -> Result<()> {
-        self.failure.check()?;
-        if self.filled > 0 {
-            self.write_buffer()?;
-            self.ask_ahead();
-        }
-        Ok(())
-    }
-
     fn write_buffer(&mut self) -> Result<()> {
         if let Err(error) = self.file.write_at(&[&self.buffer[..self.filled]], self.start) {
             return Err(self.fail(error));
         }
         self.start += self.filled as u64;
         self.filled = 0;
+        self.active.set_modified(self.directory.machine().now_micros());
         self.active.set_written(self.start);
         Ok(())
     }
@@ -334,152 +288,6 @@ impl Appender {
     #[cold]
     fn fail(&self, error: varve_io::Error) -> Error {
         self.failure.set(Error::Io(error.at(&self.active.path())))
-    }
-
-    /// When the active segment is half full, the next one is made ready.
-    fn ask_ahead(&self) {
-        if self.start > self.limit / 2 && self.ready.is_empty() {
-            let capacity = self.options.capacity_after(self.active.header.capacity, 0, self.state_frame_len());
-            // Zeros are synced ahead only for those who sync: for others it would double what the disk has to take.
-            let durable = self.durable.get();
-            self.preparer.ask(capacity, durable.segment == self.active.header.id && durable.position > DATA_START);
-        }
-    }
-
-    fn state_frame_len(&self) -> u64 {
-        frame_len(varve_format::StateFields::LEN + self.state.codec.len()) as u64
-    }
-
-    /// Seals the active segment and begins the next, which has room for a frame of `needed` bytes. Nothing is synced.
-    #[cold]
-    pub fn rotate(&mut self, needed: u64) -> Result<()> {
-        self.failure.check()?;
-        let state = self.state_frame_len();
-        let wanted = self.options.capacity_after(self.active.header.capacity, needed, state);
-        let least = needed + (wanted - room(wanted, state));
-        let prepared = loop {
-            match self.ready.pop_front() {
-                Some(ready) if ready.capacity >= least => break ready,
-                Some(small) => small.discard(&self.directory),
-                None => break self.preparer.take(least, wanted)?,
-            }
-        };
-        self.seal_and_begin(prepared).map_err(|error| match error {
-            Error::NoSpace(error) => self.failure.set(Error::Io(error)),
-            error => self.failure.set(error),
-        })
-    }
-
-    fn seal_and_begin(&mut self, prepared: Prepared) -> Result<()> {
-        self.write_buffer()?;
-        let end = Sealed { data_end: self.start, next_index: self.next_index };
-        let footer = self.footer();
-        self.write(&[&footer], self.limit)?;
-
-        let old = self.active.header;
-        let header = SegmentHeader {
-            id: old.id + 1,
-            first_index: self.next_index,
-            generation: old.generation,
-            generation_start: old.generation_start,
-            log: old.log,
-            previous_link: old.link,
-            ..fresh_header(&self.directory, &self.options, prepared.capacity)
-        }
-        .sealed();
-        self.state.durable = self.durable.get();
-        let frames = state_frame(&self.state, &header);
-        let file = prepared.activate(&self.directory, &header, &frames, false)?;
-        let written = DATA_START + frames.len() as u64;
-        let next = Arc::new(Segment::active(&self.directory, header, Arc::clone(&file), written));
-
-        let positions = Vec::with_capacity(self.positions.len());
-        let sealed = std::mem::replace(&mut self.active, Arc::clone(&next));
-        sealed.seal(end, std::mem::replace(&mut self.positions, positions));
-        self.unsynced.push(sealed);
-        self.names_unsynced = true;
-        self.file = file;
-        self.limit = header.capacity - FOOTER_LEN;
-        self.start = written;
-        self.sealed_payload_bytes += std::mem::take(&mut self.payload_bytes);
-        self.rotations += 1;
-        self.set.push(next);
-        Ok(())
-    }
-
-    fn footer(&self) -> Vec<u8> {
-        let header = &self.active.header;
-        let durable = self.durable.get();
-        let payload = Footer {
-            next_index: self.next_index,
-            records: self.next_index - header.first_index,
-            payload_bytes: self.payload_bytes,
-            data_end: self.start,
-            durable_segment: durable.segment,
-            durable_position: durable.position,
-            sealed_micros: self.directory.machine().now_micros(),
-            min_time: 0,
-            max_time: 0,
-        }
-        .encode();
-        let place = FramePlace {
-            position: self.limit,
-            distance: self.durable.distance(header.id, self.limit),
-            ..self.place(FrameKind::Footer, BatchFlags::ALONE)
-        };
-        [place_frame(&place, &payload).as_slice(), &payload].concat()
-    }
-
-    /// Hands what is buffered to the system, and says what a sync has to do. What it returns is taken off the appender's own list.
-    pub fn capture(&mut self) -> Result<Captured> {
-        self.flush()?;
-        let mut segments: Vec<_> = self.unsynced.drain(..).collect();
-        #[cfg(feature = "mutants")]
-        if varve_format::Mutant::ActiveOnly.is_on() {
-            segments.clear();
-        }
-        let bound = Bound { segment: self.active.header.id, position: self.start };
-        if bound != self.captured {
-            segments.push(Arc::clone(&self.active));
-        }
-        self.captured = bound;
-        Ok(Captured {
-            segments: segments.into_iter().filter_map(|one| one.unsynced_file().map(|file| (one, file))).collect(),
-            names: std::mem::take(&mut self.names_unsynced),
-            bound,
-            log: self.active.header.log,
-            next_index: self.next_index,
-        })
-    }
-
-    /// True if so many files wait for a sync that one should be made soon.
-    pub fn wants_sync(&self) -> bool {
-        self.unsynced.len() > MOST_UNSYNCED
-    }
-
-    /// Position of record `index`, and the segment, if it is in the active one.
-    #[inline]
-    pub fn position_of(&self, index: u64) -> Option<(&Arc<Segment>, u64)> {
-        let at = usize::try_from(index.checked_sub(self.active.header.first_index)?).ok()?;
-        self.positions.get(at).map(|entry| (&self.active, u64::from(*entry) * 8))
-    }
-
-    /// The payload of the record at `position` of the active segment, if it is still in the buffer.
-    #[inline]
-    pub fn buffered_record(&self, position: u64) -> Option<&[u8]> {
-        let frame = self.buffered(self.active.header.id, position)?;
-        let (head, payload) = frame.split_first_chunk::<FRAME_HEADER_LEN>()?;
-        payload.get(..varve_format::FrameHeader::decode(head).length as usize)
-    }
-
-    /// The bytes from `position` of `segment` on, as far as they are in the buffer.
-    #[inline]
-    pub fn buffered(&self, segment: u64, position: u64) -> Option<&[u8]> {
-        let from = usize::try_from(position.checked_sub(self.start)?).ok()?;
-        if segment != self.active.header.id || from >= self.filled {
-            return None;
-        }
-        self.buffer.get(from..self.filled)
     }
 
     /// Fails the log: whoever worked on it panicked, and may have left it half done.

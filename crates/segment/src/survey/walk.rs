@@ -1,174 +1,34 @@
-//! What a directory holds, found by looking: which segments make the log, where it stops, and what is known to be durable.
-//! Changes nothing. The rules are those of `docs/formats/segment.md`, "Recovery".
+//! The walk through the segments of a directory, in order.
 
 use std::path::PathBuf;
 
-use varve_format::{Bound, DATA_START, DurableSlot, FOOTER_LEN, FrameKind, SegmentHeader, State};
+use varve_format::{Bound, DATA_START, DurableSlot, FOOTER_LEN, FrameKind, Origin, SegmentHeader, State};
 use varve_io::Access;
 
+use super::{Flaw, Gap, Piece, Place, Survey};
 use crate::candidate::Candidate;
-use crate::care::Care;
 use crate::contents::{Lost, OpenBatch, scan};
 use crate::directory::Directory;
-use crate::durable::DurableFile;
 use crate::error::{Error, Result};
 use crate::name::FileName;
 use crate::options::SegmentOptions;
 use crate::scan::{Scanner, Step, payload_bytes};
 
-/// A range of records that is lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gap {
-    /// The file that is damaged, or missing.
-    pub path: PathBuf,
-    /// Where the damage begins.
-    pub position: u64,
-    /// How many bytes it takes, where that is known.
-    pub bytes: u64,
-    /// First record lost.
-    pub from: u64,
-    /// Index after the last one lost.
-    pub to: u64,
-}
-
-/// A place that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flaw {
-    /// The file.
-    pub path: PathBuf,
-    /// Where in it.
-    pub position: u64,
-    /// What is wrong.
-    pub reason: &'static str,
-}
-
-/// Where the log stops being whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) at: Bound,
-    /// Index of the record that would be there.
-    pub(crate) index: u64,
-    pub(crate) reason: &'static str,
-}
-
-/// A segment that is part of the log.
-#[derive(Debug)]
-pub(crate) struct Piece {
-    pub(crate) header: SegmentHeader,
-    /// Position behind its last frame that counts.
-    pub(crate) end: u64,
-    pub(crate) next_index: u64,
-    pub(crate) payload_bytes: u64,
-    /// Of its records, divided by 8, if it has been scanned.
-    pub(crate) positions: Option<Vec<u32>>,
-    /// It has a footer.
-    pub(crate) sealed: bool,
-    /// Nothing lies between its end and the footer's place.
-    pub(crate) clean: bool,
-    /// Some of its records are lost.
-    pub(crate) damaged: bool,
-    /// Why it ends where it does.
-    pub(crate) reason: &'static str,
-}
-
-/// All of it.
-#[derive(Debug, Default)]
-pub(crate) struct Survey {
-    pub(crate) pieces: Vec<Piece>,
-    pub(crate) state: Option<State>,
-    /// The greatest durable bound found anywhere.
-    pub(crate) bound: Bound,
-    /// Where the log stops being whole, if it does.
-    pub(crate) stop: Option<Place>,
-    pub(crate) gaps: Vec<Gap>,
-    pub(crate) flaws: Vec<Flaw>,
-    /// Ids of all segment files, in order, in the log or not.
-    pub(crate) ids: Vec<u64>,
-    pub(crate) last_generation: u64,
-    /// The log, if there is one.
-    pub(crate) log: Option<u64>,
-    /// Greatest id in any name, of a segment or of what was set aside, and in any bound: ids are never used again.
-    pub(crate) last_id: u64,
-    /// Segments that a cut has dropped from the log.
-    pub(crate) dropped: Vec<u64>,
-    /// Temporary files that a process left behind.
-    pub(crate) leftovers: Vec<FileName>,
-}
-
-/// Looks at all of `directory`. With `verify` every frame is read; else only those that are not known to be durable. With
-/// `skip` it goes on behind damage.
-pub(crate) fn survey(
-    directory: &Directory,
-    options: &SegmentOptions,
-    verify: bool,
-    skip: bool,
-    care: &Care,
-) -> Result<Survey> {
-    let names = directory.names()?;
-    let mut ids: Vec<u64> =
-        names.iter().filter_map(|name| if let FileName::Segment(id) = name { Some(*id) } else { None }).collect();
-    ids.sort_unstable();
-    let slot = DurableFile::read(directory)?;
-    let mut walk = Walk {
-        directory,
-        verify,
-        skip,
-        open_batch: None,
-        slot: None,
-        survey: Survey {
-            leftovers: names.iter().copied().filter(|name| matches!(name, FileName::Prepared(_))).collect(),
-            ids,
-            ..Survey::default()
-        },
-        names,
-    };
-    walk.survey.last_id = walk.survey.ids.last().copied().unwrap_or(0);
-    for name in &walk.names {
-        if let FileName::Torn { segment, .. } | FileName::Sidecar(segment) = name {
-            walk.survey.last_id = walk.survey.last_id.max(*segment);
-        }
-    }
-    let mut candidates = Vec::new();
-    for id in walk.survey.ids.clone() {
-        let candidate = walk.candidate(id, options)?;
-        let carried =
-            [candidate.footer.map(|footer| footer.durable()), candidate.state.as_ref().map(|state| state.durable)];
-        walk.survey.bound = carried.into_iter().flatten().fold(walk.survey.bound, Bound::max);
-        walk.survey.last_generation =
-            candidate.header.map_or(0, |header| header.generation).max(walk.survey.last_generation);
-        candidates.push(candidate);
-    }
-    // A slot of another log, copied here, says nothing of this one.
-    if let Some(slot) = slot.filter(|slot| walk.survey.log.is_none_or(|log| log == slot.log)) {
-        walk.survey.bound = walk.survey.bound.max(slot.bound());
-        walk.slot = Some(slot);
-        walk.survey.log = Some(slot.log);
-    }
-    walk.survey.last_id = walk.survey.last_id.max(walk.survey.bound.segment);
-    let capacity = |candidate: &Candidate| candidate.header.map_or(0, |header| header.capacity);
-    care.expect(candidates.len() as u64, candidates.iter().map(capacity).sum());
-    let last = candidates.len().saturating_sub(1);
-    for (i, candidate) in candidates.iter().enumerate() {
-        if care.is_aborted() {
-            return Err(Error::Aborted);
-        }
-        walk.visit(candidate, i == last)?;
-        care.done_segment(capacity(candidate));
-    }
-    walk.finish()?;
-    walk.look_behind(&candidates)?;
-    Ok(walk.survey)
-}
-
-struct Walk<'d> {
-    directory: &'d Directory,
-    verify: bool,
-    skip: bool,
-    open_batch: Option<OpenBatch>,
+pub(super) struct Walk<'d> {
+    pub(super) directory: &'d Directory,
+    pub(super) verify: bool,
+    pub(super) skip: bool,
+    pub(super) open_batch: Option<OpenBatch>,
     /// The newest slot, if it is of this log.
-    slot: Option<DurableSlot>,
-    names: Vec<FileName>,
-    survey: Survey,
+    pub(super) slot: Option<DurableSlot>,
+    pub(super) names: Vec<FileName>,
+    /// What lies before a place where the log is not whole may be hidden by a state behind it.
+    pub(super) may_hide: bool,
+    /// Something was.
+    pub(super) hid: bool,
+    /// Where the newest state is, and its first index, once that was looked for.
+    pub(super) newest: Option<Option<(u64, u64)>>,
+    pub(super) survey: Survey,
 }
 
 impl Walk<'_> {
@@ -181,7 +41,7 @@ impl Walk<'_> {
         self.survey.flaws.push(Flaw { path, position, reason });
     }
 
-    fn candidate(&mut self, id: u64, options: &SegmentOptions) -> Result<Candidate> {
+    pub(super) fn candidate(&mut self, id: u64, options: &SegmentOptions) -> Result<Candidate> {
         let (candidate, damaged_copy) = Candidate::read(self.directory, id, options)?;
         if let Some(position) = damaged_copy {
             self.flaw(id, position, "one copy of the header is damaged; the other is used");
@@ -200,28 +60,44 @@ impl Walk<'_> {
         self.survey.pieces.last().map(|piece| piece.next_index)
     }
 
-    fn visit(&mut self, candidate: &Candidate, last: bool) -> Result<()> {
+    /// Looks at the next segment; `behind` begins with it.
+    pub(super) fn visit(&mut self, candidate: &Candidate, behind: &[Candidate], last: bool) -> Result<()> {
         let Some(header) = candidate.header else {
             self.stop_at(Bound { segment: candidate.id, position: 0 }, "the segment's header is damaged");
             return Ok(());
         };
+        if header.is_cut() && candidate.state.is_none() && !self.skip {
+            // It was not synced: what it cuts is still there, and what is dropped is told by its state alone.
+            self.stop_at(Bound { segment: candidate.id, position: 0 }, "the segment's first state is damaged");
+            return Ok(());
+        }
         let Some(extent) = self.extent() else {
             if self.survey.stop.is_none() || self.skip {
                 return self.accept(candidate, header, last);
             }
-            return Ok(());
+            return self.pass_hidden(candidate, header, behind, last);
         };
         let may_reset = candidate.state.as_ref().is_some_and(|state| state.first_index >= header.first_index);
         let generation = self.survey.pieces.last().map_or(0, |piece| piece.header.generation);
-        if header.is_cut() && header.generation > generation && (header.first_index <= extent || may_reset) {
-            self.cut(header.first_index)?;
-            let held: Vec<u64> = self.survey.pieces.iter().map(|piece| piece.header.id).collect();
-            let before = self.survey.ids.iter().copied().filter(|id| *id < header.id && !held.contains(id));
-            self.survey.dropped = before.collect();
+        if header.is_cut()
+            && header.generation > generation
+            && (header.first_index <= extent || may_reset)
+            && self.ends_the_right_one(&header)
+        {
+            let on_purpose = header.origin == Origin::Truncation as u8;
+            if on_purpose && may_reset {
+                self.begin_anew();
+            }
+            self.cut(header.first_index, on_purpose)?;
+            self.drop_before(header.id, on_purpose);
             return self.accept(candidate, header, last);
         }
         if self.survey.stop.is_some() && !self.skip {
-            return Ok(());
+            return if header.generation >= generation {
+                self.pass_hidden(candidate, header, behind, last)
+            } else {
+                Ok(())
+            };
         }
         let previous = self.survey.pieces.last().map(|piece| piece.header);
         let continues = previous.is_some_and(|previous| {
@@ -231,6 +107,12 @@ impl Walk<'_> {
                 && header.previous_link == previous.link
         });
         if continues && header.first_index == extent {
+            return self.accept(candidate, header, last);
+        }
+        if header.generation >= generation && self.hides(behind, header.first_index)? {
+            // What lies before it is dropped, and its files were being removed, in whatever order the disk chose.
+            self.begin_anew();
+            self.drop_before(header.id, true);
             return self.accept(candidate, header, last);
         }
         let end = self
@@ -268,9 +150,74 @@ impl Walk<'_> {
         }
     }
 
-    /// Drops all from `first_index` on.
-    fn cut(&mut self, first_index: u64) -> Result<()> {
-        while self.survey.pieces.last().is_some_and(|piece| piece.header.first_index > first_index) {
+    /// False for a truncation that ended a segment that is not there, where it should be.
+    fn ends_the_right_one(&self, header: &SegmentHeader) -> bool {
+        let before = |piece: &&Piece| piece.header.first_index < header.first_index;
+        let ended = self.survey.pieces.iter().rev().find(before);
+        header.previous_link == 0 || ended.is_none_or(|piece| piece.header.link == header.previous_link)
+    }
+
+    /// Behind a place where the log is not whole: it begins anew, if all that lies before is hidden.
+    fn pass_hidden(
+        &mut self,
+        candidate: &Candidate,
+        header: SegmentHeader,
+        behind: &[Candidate],
+        last: bool,
+    ) -> Result<()> {
+        if !self.may_hide || !self.hides(behind, header.first_index)? {
+            return Ok(());
+        }
+        self.hid = true;
+        self.begin_anew();
+        self.drop_before(header.id, true);
+        self.accept(candidate, header, last)
+    }
+
+    /// True if the newest state in the segments `behind` drops all records below `first_index`.
+    fn hides(&mut self, behind: &[Candidate], first_index: u64) -> Result<bool> {
+        let newest = match self.newest {
+            Some(newest) => newest,
+            None => self.newest_state(behind)?,
+        };
+        self.newest = Some(newest);
+        let first = behind.first().map_or(0, |candidate| candidate.id);
+        Ok(newest.is_some_and(|(id, hidden)| id >= first && hidden >= first_index))
+    }
+
+    fn newest_state(&self, behind: &[Candidate]) -> Result<Option<(u64, u64)>> {
+        for candidate in behind.iter().rev() {
+            let Some(header) = &candidate.header else { continue };
+            let file = self.directory.open(FileName::Segment(header.id), Access::Read)?;
+            if let Some(state) = scan(&*file, header, None, false)?.state {
+                return Ok(Some((header.id, state.first_index)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The segments before `id` that are no part of the log have been dropped by it, unless they had been before.
+    fn drop_before(&mut self, id: u64, on_purpose: bool) {
+        let survey = &mut self.survey;
+        let held: Vec<u64> = survey.pieces.iter().map(|piece| piece.header.id).collect();
+        let known = [survey.dropped.as_slice(), &survey.discarded, &held].concat();
+        let gone: Vec<u64> = survey.ids.iter().copied().filter(|one| *one < id && !known.contains(one)).collect();
+        if on_purpose { survey.discarded.extend(gone) } else { survey.dropped.extend(gone) }
+    }
+
+    /// Nothing of what lies before is part of the log, whole or not.
+    fn begin_anew(&mut self) {
+        self.survey.pieces.clear();
+        self.survey.gaps.clear();
+        (self.open_batch, self.survey.stop) = (None, None);
+    }
+
+    /// Drops all from `first_index` on; a truncation takes segments that keep no record whole.
+    fn cut(&mut self, first_index: u64, on_purpose: bool) -> Result<()> {
+        let goes = |piece: &Piece| {
+            piece.header.first_index > first_index || (on_purpose && piece.header.first_index == first_index)
+        };
+        while self.survey.pieces.last().is_some_and(goes) {
             self.survey.pieces.pop();
         }
         if let Some(piece) = self.survey.pieces.last_mut()
@@ -286,8 +233,9 @@ impl Walk<'_> {
                 }
             };
             piece.end = positions.get(keep).map_or(end, |entry| u64::from(*entry) * 8);
-            piece.payload_bytes = payload_bytes(&*file, piece.header.salt, piece.end)?;
+            piece.payload_bytes = payload_bytes(&*file, piece.header.salt, 0, piece.end)?;
             piece.positions = Some(positions[..keep.min(positions.len())].to_vec());
+            piece.records = keep.min(positions.len()) as u64;
             piece.next_index = first_index;
             piece.sealed = true;
         }
@@ -297,7 +245,15 @@ impl Walk<'_> {
             self.survey.stop = None;
         }
         self.survey.gaps.retain(|gap| gap.from < first_index);
+        // The records behind the cut are there again.
+        self.survey.gaps.iter_mut().for_each(|gap| gap.to = gap.to.min(first_index));
         Ok(())
+    }
+
+    /// A range of records that a salvage could not fill: not there, and no damage.
+    fn note_gap(&mut self, id: u64, position: u64, from: u64, to: u64) {
+        let path = self.path(id);
+        self.survey.gaps.push(Gap { path, position, bytes: 0, from, to });
     }
 
     fn accept(&mut self, candidate: &Candidate, header: SegmentHeader, last: bool) -> Result<()> {
@@ -309,11 +265,17 @@ impl Walk<'_> {
             self.survey.state = Some(state.clone());
         }
         if let Some(footer) = known {
+            let from = header.first_index + footer.records;
+            if footer.next_index > from {
+                self.note_gap(header.id, footer.data_end, from, footer.next_index);
+            }
             self.survey.pieces.push(Piece {
                 header,
                 end: footer.data_end,
                 next_index: footer.next_index,
                 payload_bytes: footer.payload_bytes,
+                records: footer.records,
+                sealed_micros: footer.sealed_micros,
                 positions: None,
                 sealed: true,
                 clean: true,
@@ -326,13 +288,15 @@ impl Walk<'_> {
         let found = scan(&*file, &header, self.open_batch, self.skip)?;
         self.survey.bound = self.survey.bound.max(found.bound);
         if found.state.is_some() {
-            self.survey.state = found.state;
+            self.survey.state.clone_from(&found.state);
         }
         let mut piece = Piece {
             header,
             end: found.end,
-            next_index: header.first_index + found.positions.len() as u64,
+            next_index: found.next_index(&header),
             payload_bytes: found.payload_bytes,
+            records: found.positions.len() as u64,
+            sealed_micros: candidate.footer.map_or(header.created_micros, |footer| footer.sealed_micros),
             sealed: false,
             // Without the state that every segment begins with nothing may be added to it.
             clean: found.last_byte.is_none() && found.end > DATA_START,
@@ -365,6 +329,9 @@ impl Walk<'_> {
         {
             let at = Bound { segment: header.id, position: loss.position };
             self.survey.stop = Some(Place { at, index: loss.from, reason: piece.reason });
+        }
+        if let Some((position, to)) = found.skipped {
+            self.note_gap(header.id, position, header.first_index + piece.records, to);
         }
         let gap = |lost: Lost| Gap {
             path: path.clone(),
@@ -419,7 +386,13 @@ impl Walk<'_> {
     }
 
     /// How the log ends.
-    fn finish(&mut self) -> Result<()> {
+    pub(super) fn finish(&mut self) -> Result<()> {
+        // Of a segment known to be durable only the first state has been looked at. Another may follow it, and nothing behind repeats it.
+        if let Some(piece) = self.survey.pieces.last().filter(|piece| piece.positions.is_none()) {
+            let file = self.directory.open(FileName::Segment(piece.header.id), Access::Read)?;
+            let found = scan(&*file, &piece.header, None, false)?;
+            self.survey.state = found.state.or(self.survey.state.take());
+        }
         if let Some(piece) = self.survey.pieces.last() {
             let end = Bound { segment: piece.header.id, position: piece.end };
             let (whole, reason) = (piece.sealed || piece.clean, piece.reason);
@@ -439,7 +412,8 @@ impl Walk<'_> {
             self.lose_ends();
         }
         let next = self.extent();
-        let held_segments = |name: &FileName| matches!(name, FileName::Torn { .. } | FileName::Sidecar(_));
+        let held_segments =
+            |name: &FileName| matches!(name, FileName::Torn { .. } | FileName::Lost { .. } | FileName::Sidecar(_));
         let had_segments = self.survey.bound > Bound::default() || self.names.iter().any(held_segments);
         if next.is_none() && self.survey.stop.is_none() && had_segments {
             let at = Bound { segment: self.survey.last_id, position: 0 };
@@ -467,7 +441,7 @@ impl Walk<'_> {
     }
 
     /// Behind the stop, intact frames may tell that more was durable.
-    fn look_behind(&mut self, candidates: &[Candidate]) -> Result<()> {
+    pub(super) fn look_behind(&mut self, candidates: &[Candidate]) -> Result<()> {
         let Some(stop) = self.survey.stop else { return Ok(()) };
         for candidate in candidates.iter().filter(|candidate| candidate.id >= stop.at.segment) {
             let Some(header) = candidate.header else { continue };

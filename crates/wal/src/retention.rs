@@ -1,0 +1,219 @@
+//! Dropping whole segments from the start of a log: by age, number and size, unless somebody objects.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::options::WalOptions;
+use crate::segments::SegmentInfo;
+use crate::writer::Wal;
+
+/// What is kept. What is `None` is no reason to remove anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// A segment goes when it was sealed so many microseconds ago.
+    pub max_age_micros: Option<i64>,
+    /// So many are kept, whatever the rules say; 0 stands for 1.
+    pub min_segments: usize,
+    /// At most so many are kept.
+    pub max_segments: Option<usize>,
+    /// At most so many bytes of files are kept.
+    pub max_bytes: Option<u64>,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Removed {
+    /// Segments.
+    pub segments: u64,
+    /// Records in them.
+    pub entries: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+}
+
+/// Segments that are to go, oldest first, put before those who may object.
+#[derive(Debug)]
+pub struct Question {
+    /// Number of the question.
+    pub number: u64,
+    /// The segments.
+    pub segments: Vec<SegmentInfo>,
+}
+
+/// The question that is open, and who has not answered it yet.
+#[derive(Debug, Default)]
+struct Desk {
+    number: u64,
+    open: Option<Open>,
+    last: (u64, Option<Result<Removed>>),
+    /// Listeners that want to be asked.
+    askers: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Open {
+    question: Arc<Question>,
+    waiting: Vec<u64>,
+    allowed: usize,
+}
+
+/// Retention at work.
+#[derive(Debug, Default)]
+pub(crate) struct Retainer {
+    rules: Mutex<Option<Retention>>,
+    desk: Mutex<Desk>,
+    answered: Condvar,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Retainer {
+    pub(crate) fn new(rules: Option<Retention>) -> Self {
+        Self { rules: Mutex::new(rules), ..Self::default() }
+    }
+
+    pub(crate) fn rules(&self) -> Option<Retention> {
+        *lock(&self.rules)
+    }
+
+    pub(crate) fn set_rules(&self, rules: Retention) {
+        *lock(&self.rules) = Some(rules);
+    }
+}
+
+impl Retention {
+    /// How many of `segments`, all that there are, oldest first, have to go. The last one is active, and never goes.
+    fn count(&self, segments: &[SegmentInfo], now: i64) -> usize {
+        let total = segments.len();
+        let most = total.saturating_sub(self.min_segments.max(1));
+        let by_number = self.max_segments.map_or(0, |kept| total.saturating_sub(kept));
+        let mut bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
+        let too_large = segments.iter().take_while(|segment| {
+            let over = self.max_bytes.is_some_and(|most| bytes > most);
+            bytes -= segment.bytes;
+            over
+        });
+        let by_bytes = too_large.count();
+        let is_old = |segment: &&SegmentInfo| {
+            segment.sealed && self.max_age_micros.is_some_and(|age| now.saturating_sub(segment.modified_micros) > age)
+        };
+        let by_age = segments.iter().take_while(is_old).count();
+        by_number.max(by_bytes).max(by_age).min(most)
+    }
+}
+
+impl Wal {
+    /// Has `listener` asked before segments are removed. It answers by [`Wal::answer`]; as long as it has not, they stay.
+    pub fn object(&self, listener: u64) {
+        lock(&self.retainer.desk).askers.push(listener);
+    }
+
+    /// Asks `listener` no more. A question that it has not answered is answered with no.
+    pub(crate) fn object_no_more(self: &Arc<Self>, listener: u64) {
+        lock(&self.retainer.desk).askers.retain(|asker| *asker != listener);
+        let number = lock(&self.retainer.desk).number;
+        self.answer(listener, number, 0);
+    }
+
+    /// Answers question `number`: the first `allowed` of its segments may go. Who answers last removes them.
+    pub fn answer(self: &Arc<Self>, listener: u64, number: u64, allowed: usize) {
+        let mut desk = lock(&self.retainer.desk);
+        let Some(open) = desk.open.as_mut().filter(|open| open.question.number == number) else { return };
+        let before = open.waiting.len();
+        open.waiting.retain(|waiting| *waiting != listener);
+        if open.waiting.len() == before {
+            return;
+        }
+        open.allowed = open.allowed.min(allowed);
+        if open.waiting.is_empty() {
+            let open = desk.open.take();
+            drop(desk);
+            if let Some(open) = open {
+                self.close_question(&open);
+            }
+        }
+    }
+
+    fn close_question(self: &Arc<Self>, open: &Open) {
+        let removed = match open.question.segments.get(..open.allowed).and_then(<[_]>::last) {
+            Some(last) => self.drop_through(last.id),
+            None => Ok(Removed::default()),
+        };
+        lock(&self.retainer.desk).last = (open.question.number, Some(removed));
+        self.retainer.answered.notify_all();
+    }
+
+    /// Asks what retention wants to remove, and removes it when all have answered. Gives the number of the question; 0: nothing has to go.
+    pub fn begin_retention(self: &Arc<Self>) -> Result<u64> {
+        self.check_writable()?;
+        let Some(rules) = self.retainer.rules() else { return Ok(0) };
+        let next_index = self.next_index();
+        let mut segments: Vec<_> = self.set.all().iter().map(|segment| SegmentInfo::of(segment, next_index)).collect();
+        segments.truncate(rules.count(&segments, self.directory.machine().now_micros()));
+        if segments.is_empty() {
+            return Ok(0);
+        }
+        let mut desk = lock(&self.retainer.desk);
+        if let Some(open) = &desk.open {
+            return Ok(open.question.number);
+        }
+        desk.number += 1;
+        let question = Arc::new(Question { number: desk.number, segments });
+        let number = question.number;
+        let open =
+            Open { allowed: question.segments.len(), waiting: desk.askers.clone(), question: Arc::clone(&question) };
+        if open.waiting.is_empty() {
+            drop(desk);
+            self.close_question(&open);
+        } else {
+            desk.open = Some(open);
+            drop(desk);
+            self.tell_may_delete(question);
+        }
+        Ok(number)
+    }
+
+    /// Removes what retention wants to, and returns when that is done and durable.
+    pub fn enforce_retention(self: &Arc<Self>) -> Result<Removed> {
+        let number = self.begin_retention()?;
+        if number == 0 {
+            return Ok(Removed::default());
+        }
+        let mut desk = lock(&self.retainer.desk);
+        let removed = loop {
+            if desk.last.0 >= number {
+                // A later question was answered meanwhile: it tells of what was left.
+                break desk.last.1.clone().unwrap_or(Ok(Removed::default()));
+            }
+            if self.is_closed() {
+                break Err(Error::Closed);
+            }
+            desk = self.retainer.answered.wait(desk).unwrap_or_else(PoisonError::into_inner);
+        }?;
+        drop(desk);
+        self.sync()?;
+        self.sweep();
+        Ok(removed)
+    }
+
+    /// An error if retention is asked for that is not what the open log has. One that has none takes it.
+    pub(crate) fn agree_on_retention(&self, options: &WalOptions) -> Result<()> {
+        match (options.retention, self.retainer.rules()) {
+            (Some(asked), Some(has)) if asked != has => Err(Error::invalid(format!(
+                "the log is open with retention {has:?}, and was asked for with {asked:?}; use the same values"
+            ))),
+            (Some(asked), None) => {
+                self.retainer.set_rules(asked);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn stop_retention(&self) {
+        let _under_the_lock_so_that_none_is_missed = lock(&self.retainer.desk);
+        self.retainer.answered.notify_all();
+    }
+}

@@ -1,0 +1,21 @@
+// An idle log keeps no process alive; a pending promise or a waiting iterator does.
+import type { WalBinding } from './native.ts'
+
+/** Counts what waits for a handle. */
+export class Keeper {
+  readonly #native: Pick<WalBinding, 'keepAlive'>
+  #waiting = 0
+
+  constructor(native: Pick<WalBinding, 'keepAlive'>) {
+    this.#native = native
+  }
+
+  /** Something waits, until `release`. */
+  hold(): void {
+    if (this.#waiting++ === 0) this.#native.keepAlive(true)
+  }
+
+  release(): void {
+    if (--this.#waiting === 0) this.#native.keepAlive(false)
+  }
+}

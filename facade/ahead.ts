@@ -82,11 +82,14 @@ export class Ahead {
       window.place[PLACE_INTERRUPTED] = 0
       window.rewind()
     }
+    let isOld = this.#job !== undefined
     const job = this.#job ?? this.#start()
     this.#job = undefined
     let tables = await job
-    while (tables < 0) {
-      this.#other.slab = newSlab(-tables)
+    // One begun before this call may have met the end as it was then.
+    while (tables < 0 || (tables === 0 && isOld)) {
+      isOld = false
+      if (tables < 0) this.#other.slab = newSlab(-tables)
       tables = await this.#start()
       this.#job = undefined
     }
@@ -98,13 +101,13 @@ export class Ahead {
   /** Begins the next job, unless one is under way. */
   #begin(): void {
     if (this.#tables < 1 || this.#life.closed) return
+    // Before the job only: one that asks for room again gets what it needs.
+    if (this.#other.slab.length > KEPT_BYTES) this.#other.slab = newSlab(STAGE_BYTES)
     this.#start().catch(() => {})
   }
 
   #start(): Promise<number> {
     this.#window.refuseClosed()
-    const { slab } = this.#other
-    if (slab.length > KEPT_BYTES) this.#other.slab = newSlab(STAGE_BYTES)
     this.#job = this.#window.native.fillAhead(this.#other.slab, this.#other.words)
     return this.#job
   }

@@ -122,7 +122,8 @@ export function readOpenOptions(value: unknown): OpenRequest {
   if (options.marker !== undefined) native.marker = integer('marker', options.marker, 0, 0xffffffff)
   if (options.readOnly !== undefined) native.readOnly = flag('readOnly', options.readOnly)
   const { rules, mayDelete, intervalMs } = readRetention(options.retention)
-  if (rules !== undefined) native.retention = rules
+  // Without a rule of its own a handle takes those of the log.
+  if (rules !== undefined && Object.keys(rules).length > 0) native.retention = rules
   const gated = options.commitGate !== undefined && flag('commitGate', options.commitGate)
   const handle: HandleOptions = { levels: readDurability(options.durability), codec, gated, mayDelete, retainEveryMs: intervalMs }
   return { native, handle, validateMarker: callback('validateMarker', options.validateMarker), signal: readSignal(options.signal) }

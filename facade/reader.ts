@@ -91,10 +91,11 @@ export class Reader<T> implements WalReader<T> {
     const window = this.#window
     // Someone has transferred the lent buffer away: what was left in it is read again. What truncation has interrupted the native side reads again by itself.
     if (this.#next < this.#count && !window.interrupted && !this.#life.closed) window.rewind()
+    // Should it fail, nothing of what was ahead is returned later.
+    this.#next = this.#count = 0
     const count = this.#window.refill()
     this.buffer = this.#window.slab
     this.#first = this.#window.first
-    this.#next = 0
     this.#count = count
     return count > 0 && this.advance()
   }
@@ -157,10 +158,18 @@ export class Records<T> implements IterableIterator<WalRecord<T>> {
 
   #refill(): boolean {
     if (this.#done) return false
+    // Should it fail, nothing of what was ahead is returned later.
+    this.#next = this.#count = 0
     // What decodeFrom makes does not alias the slab; all else does.
-    const count = this.#codec?.decodeFrom === undefined ? this.#window.renew() : this.#window.refill()
+    let count: number
+    try {
+      count = this.#codec?.decodeFrom === undefined ? this.#window.renew() : this.#window.refill()
+    } catch (error) {
+      // A loop calls no return() for what its iterator throws, and nobody would let go of the segment.
+      this.return()
+      throw error
+    }
     this.#first = this.#window.first
-    this.#next = 0
     this.#count = count
     if (count === 0) this.return()
     return count > 0

@@ -98,23 +98,30 @@ export class Tail<T> implements AsyncIterableIterator<WalRecord<T>> {
       for (;;) {
         const result = this.#take()
         if (result !== undefined) return result
-        if (this.#life.closed) {
+        // A tail ends with its log; a scan that is cut short by a close has failed.
+        if (this.#life.closed && this.#waits) {
           await this.return()
           continue
         }
+        this.#window.refuseClosed()
         const seen = this.#live.visible
         if (await this.#load(seen)) continue
+        // `return` was called meanwhile.
+        if (this.#done) continue
         if (!this.#waits) {
           await this.return()
           continue
         }
         if (this.#live.error !== undefined) throw this.#live.error
-        if (!this.#window.interrupted) await this.#live.wait(seen, this.#signal, (wake) => (this.#wake = wake))
+        const moved = this.#live.wait(seen, this.#signal, (wake) => (this.#wake = wake))
+        // Looked at when it is known that every change from here on wakes: a cut that left the log as long as it was is not missed.
+        if (this.#window.interrupted) this.#wake?.()
+        await moved
         this.#wake = undefined
       }
     } catch (error) {
-      // What a close overtakes has ended, not failed.
-      if (this.#life.closed && !this.#signal?.aborted) return this.return()
+      // What a `return` or a close overtakes has ended, not failed.
+      if (this.#done || (this.#life.closed && this.#waits && !this.#signal?.aborted)) return this.return()
       return this.#fail(error)
     }
   }

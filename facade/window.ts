@@ -31,6 +31,8 @@ export class Window {
   readonly #life: Life
   readonly #views: Views | undefined
   #spare: Bytes | undefined
+  /** The last call of the native side has failed: it has to find its place again, or fails again where that is not in the log any more. */
+  #failed = false
 
   constructor(native: WalBinding, range: Range, life: Life, views?: Views) {
     this.place[PLACE_NEXT] = range.from
@@ -73,6 +75,7 @@ export class Window {
     this.place[PLACE_NEXT] = index
     this.place[PLACE_RETURNED] = 0
     this.place[PLACE_INTERRUPTED] = 0
+    this.#failed = false
   }
 
   /** What was read ahead and not returned is read again by the next call. VARVE_OUT_OF_RANGE if a truncation has dropped what was returned. */
@@ -87,9 +90,9 @@ export class Window {
 
   #view(): number {
     if (this.#views === undefined) return 0
-    this.refuseClosed()
-    this.place[PLACE_INTERRUPTED] = 0
+    this.#begin()
     const count = this.native.fillViews(this.table)
+    this.#failed = false
     if (count <= 0) return 0
     const buffer = this.#views.of(this.native.segment(), this.table[2 * count - 1]!)
     if (buffer === undefined) {
@@ -118,15 +121,24 @@ export class Window {
   }
 
   #fill(): number {
-    this.refuseClosed()
-    this.place[PLACE_INTERRUPTED] = 0
+    this.#begin()
     let count = this.native.fill(this.slab, this.table)
     if (count < 0) {
       this.slab = newSlab(Math.max(-count, SLAB_BYTES))
       count = this.native.fill(this.slab, this.table)
     }
+    this.#failed = false
     // The first of them is about to be returned.
     if (count > 0) this.place[PLACE_RETURNED] = 1
     return count
+  }
+
+  #begin(): void {
+    this.refuseClosed()
+    // A thread that cuts the log tells the native side first: that may have read again before the word came here, so it does so once more.
+    const again = this.#failed || this.interrupted
+    this.place[PLACE_INTERRUPTED] = 0
+    this.#failed = true
+    if (again) this.native.rewind()
   }
 }

@@ -1,5 +1,5 @@
-// `npm run build` makes the addon in release mode with its loader, and index.js with index.d.ts; `--debug` makes a debug addon.
-import { mkdirSync, writeFileSync } from 'node:fs'
+// `npm run build` makes the addon in release mode with its loader, index.js with index.d.ts, and cli.js; `--debug` makes a debug addon.
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { face } from './face.mjs'
@@ -8,11 +8,14 @@ import { bin, must, root, run, say } from './run.mjs'
 /** Says how the addon was last built, and by its age when. */
 export const addonStamp = join(root, 'target', 'addon')
 
-/** Bundles `files` of index.js and index.d.ts. */
+/** Bundles `files` of index.js, index.d.ts and cli.js. */
 export async function buildFace(files) {
-  say(`bundling ${files.join(' and ')}`)
+  say(`bundling ${files.join(', ')}`)
   const fresh = await face()
-  for (const file of files) writeFileSync(join(root, file), fresh[file])
+  for (const file of files) {
+    writeFileSync(join(root, file), fresh[file])
+    if (file === 'cli.js') chmodSync(join(root, file), 0o755)
+  }
 }
 
 export function buildAddon({ debug }) {
@@ -31,5 +34,5 @@ export function buildAddon({ debug }) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   buildAddon({ debug: process.argv.includes('--debug') })
-  await buildFace(['index.js', 'index.d.ts'])
+  await buildFace(['index.js', 'index.d.ts', 'cli.js'])
 }

@@ -24,7 +24,7 @@ function builtInRelease() {
   return readFileSync(addonStamp, 'utf8') === 'release' ? built : 0
 }
 
-/** Ready to run: packages installed, addon built in release mode, index.js bundled. */
+/** Ready to run: packages installed, addon built in release mode, index.js and cli.js bundled. */
 export async function ready() {
   const installed = changed('node_modules/.package-lock.json')
   if (installed === 0 || installed < newest('package-lock.json')) {
@@ -34,5 +34,9 @@ export async function ready() {
   }
   if (builtInRelease() < newest('crates', 'Cargo.toml', 'Cargo.lock')) buildAddon({ debug: false })
   // Not index.d.ts: it is committed, and `lint` has to see where it differs.
-  if (changed('index.js') < newest('facade', 'index.ts', 'scripts/face.mjs')) await buildFace(['index.js'])
+  const stale = [
+    ...(changed('index.js') < newest('facade', 'index.ts', 'scripts/face.mjs') ? ['index.js'] : []),
+    ...(changed('cli.js') < newest('cli', 'scripts/face.mjs') ? ['cli.js'] : []),
+  ]
+  if (stale.length > 0) await buildFace(stale)
 }

@@ -23,15 +23,38 @@ test('docs/errors.md has every code, and no other', (t) => {
   for (const code of native.errorCodes()) t.true(described.has(code), code)
 })
 
-test('every test that docs/durability.md names exists', (t) => {
-  const table = /<!-- promises -->(.*)<!-- \/promises -->/s.exec(read('docs/durability.md'))?.[1] ?? ''
+/** The rows of the tables between the marks: their first cell, and the last one with the names of tests that it has. */
+function rowsOf(path: string, mark: string): { row: string; last: string; tests: string[] }[] {
+  const part = new RegExp(`<!-- ${mark} -->(.*)<!-- /${mark} -->`, 's').exec(read(path))?.[1] ?? ''
+  const rows = [...part.matchAll(/^\| (.+?) \|(?:.*\|)? (.+) \|$/gm)].filter(([, row]) => row !== 'walfs' && row !== '')
+  return rows.map(([, row = '', last = '']) => ({ row, last, tests: [...last.matchAll(/`([^`]{12,})`/g)].map(([, name = '']) => name) }))
+}
+
+/** Whether there is a test of this name, in words or in Rust. */
+const isTest: (name: string) => boolean = (() => {
   const sources = ['__test__', 'crates'].flatMap((folder) => readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
     .filter((path) => /\.(spec\.ts|rs)$/.test(path)).map((path) => read(`${folder}/${path}`))).join('\n')
-  const rows = [...table.matchAll(/^\| P\d+ \|[^|]*\|(.*)\|$/gm)]
+  return (name) => [`test('${name}'`, `test(\`${name}\``, `.serial('${name}'`, `fn ${name}(`].some((form) => sources.includes(form))
+})()
+
+test('every test that docs/durability.md names exists', (t) => {
+  const rows = rowsOf('docs/durability.md', 'promises').filter(({ row }) => /^P\d+$/.test(row))
   t.is(rows.length, 39)
-  for (const [, tests = ''] of rows) {
-    for (const [, name = ''] of tests.matchAll(/`([^`]{12,})`/g)) t.true(sources.includes(name), name)
+  for (const { tests } of rows) for (const name of tests) t.true(isTest(name), name)
+})
+
+test('docs/parity.md says of every test of walfs which test here is its like, or why there is none; and they exist', (t) => {
+  const rows = rowsOf('docs/parity.md', 'parity')
+  t.true(rows.length > 150)
+  for (const { row, last, tests } of rows) {
+    t.true(tests.length > 0 || last.startsWith('not applicable'), row)
+    for (const name of tests) t.true(isTest(name), `${row}: ${name}`)
   }
+})
+
+test('each of the 21 defects has one test', (t) => {
+  const numbers = [...read('__test__/wal/walfs-defects.spec.ts').matchAll(/^test\('defect (\d+): /gm)].map(([, number]) => Number(number))
+  t.deepEqual(numbers, Array.from({ length: 21 }, (_, i) => i + 1))
 })
 
 test('index.d.ts is what the facade says', async (t) => {

@@ -1,5 +1,8 @@
 // Compiled by `npm run lint`, never run: what the declarations allow, and what they refuse.
-import { type Bytes, type Codec, codecs, type Durability, type ErrorCode, isVarveError, VarveError, version, Wal, type WalReader, type WalRecord, type WalStats } from 'varve'
+import {
+  type Bytes, type Codec, codecs, type Durability, type ErrorCode, isVarveError, type RecordPosition, type RemoveResult, type SegmentEvents, type SegmentInfo, VarveError,
+  version, Wal, type WalOptions, type WalReader, type WalRecord, type WalRetention, type WalStats,
+} from 'varve'
 
 interface Flight {
   date: string
@@ -49,6 +52,35 @@ export async function ofValues(dir: string): Promise<Flight | undefined> {
   return log.get(0)
 }
 
+export async function ofEnds(dir: string, signal: AbortSignal): Promise<number> {
+  const retention: WalRetention = { maxAgeMs: 1, minSegments: 2, maxSegments: 8, maxBytes: 1 << 30, intervalMs: 1000, mayDelete: (segment) => segment.sealed }
+  const options: WalOptions = { retention, commitGate: true, marker: 7, validateMarker: (marker) => marker === 7, readOnly: false }
+  await using log = await Wal.open(dir, options)
+  log.commit(log.nextIndex - 1)
+  log.truncateAfter(5) satisfies void
+  log.truncateBefore(2) satisfies void
+  await log.truncateAfterAsync(4)
+  await log.truncateBeforeAsync(3)
+  log.reset(10) satisfies void
+  const removed: RemoveResult = await log.enforceRetention()
+  const position: RecordPosition | undefined = log.positionOf(3)
+  const there: Bytes | undefined = position && log.getAt(position)
+  const segments: SegmentInfo[] = log.segments()
+  using _pin: Disposable = log.pin(segments[0]?.id ?? 1)
+  log.on('rotate', (sealed) => sealed.nextIndex satisfies number)
+  log.once('delete', (deleted) => deleted.path satisfies string)
+  log.on('error', (error) => error satisfies VarveError)
+  const events: (keyof SegmentEvents)[] = ['rotate', 'delete', 'error']
+  const view: Bytes | undefined = log.get(0, { zeroCopy: true })
+  for (const { data } of log.records({ zeroCopy: true, signal })) data satisfies Bytes
+  for await (const { data } of log.recordsAsync({ from: 0, to: 5, zeroCopy: true, signal })) data satisfies Bytes
+  for await (const { index } of log.tail({ from: 'end', signal })) if (index > 9) break
+  using reader = log.reader({ from: 0, zeroCopy: true })
+  const next: number = await log.waitFor(10, { signal })
+  const { pinned, committedIndex } = log.stats()
+  return removed.bytes + (there?.length ?? 0) + events.length + (view?.length ?? 0) + reader.index + next + pinned.references + committedIndex + log.committedIndex
+}
+
 export function refused(log: Wal): void {
   // @ts-expect-error opened by open()
   new Wal()
@@ -68,6 +100,26 @@ export function refused(log: Wal): void {
   log.append('x', { expectedIndex: undefined })
   // @ts-expect-error numbers are no records
   log.append(5)
+  // @ts-expect-error read only
+  log.committedIndex = 5
+  // @ts-expect-error an index
+  log.truncateAfter('5')
+  // @ts-expect-error a missing argument does not stand for all
+  log.truncateBefore()
+  // @ts-expect-error nor here
+  log.reset()
+  // @ts-expect-error both parts of a position
+  log.getAt({ segment: 1 })
+  // @ts-expect-error only a tail begins at the end
+  log.records({ from: 'end' })
+  // @ts-expect-error a tail has no end
+  log.tail({ to: 5 })
+  // @ts-expect-error no such event
+  log.on('rotated', () => {})
+  // @ts-expect-error mayDelete answers at once
+  Wal.openSync('x', { retention: { mayDelete: async () => true } })
+  // @ts-expect-error a segment is described, not changed
+  log.on('delete', (segment: string) => void segment)
   // @ts-expect-error ends are 32-bit
   log.appendPacked(new Uint8Array(1), [1])
   void Mine

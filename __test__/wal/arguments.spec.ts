@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import test, { type ExecutionContext } from 'ava'
 import { isVarveError, Wal, type WalOptions } from 'varve'
 import { resizable } from '../support/memory.ts'
@@ -177,15 +178,108 @@ test('a getter that throws fails the call, and nothing has happened', (t) => {
   t.is(log.nextIndex, 0)
 })
 
-test('what is not in this release says so', (t) => {
-  const dir = freshDir(t)
-  const later = { code: 'VARVE_UNSUPPORTED', message: /not in this release/ }
-  for (const options of [{ readOnly: true }, { retention: {} }, { commitGate: true }, { validateMarker: () => true }]) {
-    t.throws(() => Wal.openSync(dir, options as WalOptions), later)
+test('the options of this log’s ends, gate, marks and retention have a type and a range, and a wrong one leaves no directory behind', async (t) => {
+  const dir = `${freshDir(t)}/none`
+  const wrong: [Record<string, unknown>, typeof TypeError | typeof RangeError][] = [
+    [{ readOnly: 1 }, TypeError], [{ readOnly: null }, TypeError], [{ commitGate: 'yes' }, TypeError], [{ commitGate: 0 }, TypeError], [{ commitGate: null }, TypeError],
+    [{ validateMarker: true }, TypeError], [{ validateMarker: 7 }, TypeError], [{ validateMarker: null }, TypeError], [{ marker: 0.5 }, RangeError], [{ marker: NaN }, RangeError],
+    [{ retention: null }, TypeError], [{ retention: 5 }, TypeError], [{ retention: [] }, TypeError], [{ retention: () => {} }, TypeError], [{ retention: { maxAge: 5 } }, TypeError],
+    [{ retention: { maxAgeMs: -1 } }, RangeError], [{ retention: { maxAgeMs: '5' } }, TypeError], [{ retention: { maxAgeMs: NaN } }, RangeError], [{ retention: { maxAgeMs: null } }, TypeError],
+    [{ retention: { minSegments: -1 } }, RangeError], [{ retention: { minSegments: 1.5 } }, RangeError], [{ retention: { minSegments: '1' } }, TypeError],
+    [{ retention: { maxSegments: 0 } }, RangeError], [{ retention: { maxSegments: -3 } }, RangeError], [{ retention: { maxSegments: true } }, TypeError],
+    [{ retention: { maxBytes: -1 } }, RangeError], [{ retention: { maxBytes: '1GB' } }, TypeError], [{ retention: { maxBytes: Infinity } }, RangeError],
+    [{ retention: { mayDelete: true } }, TypeError], [{ retention: { mayDelete: null } }, TypeError],
+    [{ retention: { intervalMs: -1 } }, RangeError], [{ retention: { intervalMs: 2 ** 31 } }, RangeError], [{ retention: { intervalMs: '5' } }, TypeError],
+  ]
+  for (const [options, kind] of wrong) {
+    refused(t, () => Wal.openSync(dir, options), kind, JSON.stringify(options))
+    await t.throwsAsync(Wal.open(dir, options), { instanceOf: kind, code }, JSON.stringify(options))
   }
+  // One says more than is to be kept, the other less: they cannot both be.
+  t.throws(() => Wal.openSync(dir, { retention: { minSegments: 5, maxSegments: 3 } }), { code, message: /maxSegments/ })
+  t.regex(refused(t, () => Wal.openSync(dir, { retention: { maxAgesMs: 5 } } as object), TypeError, '').message, /maxAgesMs.*maxAgeMs/)
+  t.throws(() => Wal.openSync(dir, { create: false }), { code: 'VARVE_IO' })
+  Wal.openSync(dir, { retention: { maxAgeMs: undefined, mayDelete: undefined }, commitGate: undefined, validateMarker: undefined } as object).closeSync()
+})
+
+/** Members of a log whose one argument is an index or a number, by the least that it may be. */
+const numbered: [string, (log: Wal, value: number) => unknown][] = [
+  ['commit', (log, value) => log.commit(value)],
+  ['truncateAfter', (log, value) => log.truncateAfter(value)],
+  ['truncateBefore', (log, value) => log.truncateBefore(value)],
+  ['reset', (log, value) => log.reset(value)],
+  ['positionOf', (log, value) => log.positionOf(value)],
+  ['pin', (log, value) => log.pin(value)],
+  ['getAt, segment', (log, value) => log.getAt({ segment: value, offset: 0 })],
+  ['getAt, offset', (log, value) => log.getAt({ segment: 1, offset: value })],
+  ['recordsAsync, from', (log, value) => log.recordsAsync({ from: value })],
+  ['recordsAsync, to', (log, value) => log.recordsAsync({ to: value })],
+  ['tail', (log, value) => log.tail({ from: value })],
+]
+
+test('every number is a safe integer, or the call is a TypeError or a RangeError, and nothing has happened', async (t) => {
   const log = freshWal(t)
-  for (const call of [() => getWith(log, { zeroCopy: true }), () => log.records({ zeroCopy: true } as object), () => log.reader({ zeroCopy: true } as object)]) t.throws(call, later)
-  Wal.openSync(dir, { readOnly: false, commitGate: false } as WalOptions).closeSync()
+  log.append('zero')
+  await log.sync()
+  const before = contents(log.dir)
+  for (const [name, call] of numbered) {
+    for (const [value, kind] of notIndexes) {
+      // One before the first index is a place to truncate after.
+      if (name === 'truncateAfter' && value === -1) continue
+      refused(t, () => call(log, value as number), kind, `${name}(${String(value)})`)
+    }
+    if (!name.includes(',') && name !== 'tail') refused(t, () => call(log, undefined as unknown as number), TypeError, `${name}()`)
+  }
+  refused(t, () => log.truncateAfter(-2), RangeError, 'truncateAfter(-2)')
+  for (const [value, kind] of notIndexes) {
+    if (value !== -1) await t.throwsAsync(log.truncateAfterAsync(value as number), { instanceOf: kind, code }, String(value))
+    await t.throwsAsync(log.truncateBeforeAsync(value as number), { instanceOf: kind, code }, String(value))
+    await t.throwsAsync(log.waitFor(value as number), { instanceOf: kind, code }, String(value))
+    await t.throwsAsync(log.backup(`${log.dir}-copy`, { afterSegment: value as number }), { instanceOf: kind, code }, String(value))
+  }
+  await log.sync()
+  t.deepEqual(contents(log.dir), before)
+  t.is(log.nextIndex, 1)
+  t.is(log.committedIndex, 0)
+})
+
+test('a position is an object of segment and offset', (t) => {
+  const log = freshWal(t)
+  log.append('x')
+  for (const position of [undefined, null, 5, 'x', true, {}, [], { segment: 1 }, { offset: 0 }, { segment: '1', offset: 0 }, { segment: 1, offset: null }]) {
+    refused(t, () => log.getAt(position as unknown as { segment: number; offset: number }), TypeError, JSON.stringify(position))
+  }
+})
+
+test('options of reading are checked at the call, those of iterators too', async (t) => {
+  const log = freshWal(t)
+  log.append('x')
+  const wrong: [object, RegExp][] = [[{ zeroCopy: 1 }, /zeroCopy/], [{ zeroCopy: null }, /zeroCopy/], [{ zerocopy: true }, /zerocopy.*zeroCopy/]]
+  for (const [options, message] of wrong) {
+    for (const call of [() => getWith(log, options), () => log.records(options), () => log.recordsAsync(options), () => log.reader(options), () => log.tail(options)]) {
+      t.regex(refused(t, call, TypeError, JSON.stringify(options)).message, message)
+    }
+  }
+  for (const options of [null, 5, 'x', []]) {
+    for (const call of [() => getWith(log, options as unknown as object), () => log.recordsAsync(options as object), () => log.reader(options as object), () => log.tail(options as object)]) {
+      refused(t, call, TypeError, JSON.stringify(options))
+    }
+    await t.throwsAsync(log.waitFor(0, options as object), { instanceOf: TypeError, code })
+    await t.throwsAsync(log.backup(`${log.dir}-copy`, options as object), { instanceOf: TypeError, code })
+  }
+  for (const from of ['start', 'END', '0']) refused(t, () => log.tail({ from: from as 'end' }), TypeError, from)
+  refused(t, () => log.records({ from: 'end' as unknown as number }), TypeError, 'records from end')
+  refused(t, () => log.reader({ from: 'end' as unknown as number }), TypeError, 'reader from end')
+  refused(t, () => log.tail({ to: 5 } as object), TypeError, 'tail to')
+  refused(t, () => log.reader({ to: 5 } as object), TypeError, 'reader to')
+  for (const signal of [null, 5, {}, new AbortController()]) {
+    refused(t, () => log.tail({ signal: signal as AbortSignal }), TypeError, 'signal')
+    refused(t, () => log.recordsAsync({ signal: signal as AbortSignal }), TypeError, 'signal')
+    await t.throwsAsync(log.waitFor(0, { signal: signal as AbortSignal }), { instanceOf: TypeError, code })
+    await t.throwsAsync(log.backup(`${log.dir}-copy`, { signal: signal as AbortSignal }), { instanceOf: TypeError, code })
+  }
+  for (const options of [{ active: 1 }, { onProgress: true }, { onprogress: () => {} }]) await t.throwsAsync(log.backup(`${log.dir}-copy`, options as object), { instanceOf: TypeError, code })
+  t.false(existsSync(`${log.dir}-copy`))
 })
 
 test('a wrong call changes no byte of the directory', async (t) => {

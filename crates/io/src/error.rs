@@ -56,7 +56,11 @@ impl Error {
 
     /// The name of the cause (`"ENOSPC"`), as Unix has it, where it is one that file work is known to meet.
     pub fn os_code(&self) -> Option<&'static str> {
-        errno::name(self.raw_os_error()?)
+        match self.raw_os_error() {
+            Some(number) => errno::name(number),
+            // Where it is we who miss something, and not the system.
+            None => (self.kind() == io::ErrorKind::NotFound).then_some("ENOENT"),
+        }
     }
 
     /// True where the disk, or the caller's share of it, is full. Trying again after room was made may succeed.

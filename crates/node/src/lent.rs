@@ -90,7 +90,11 @@ impl Mirror for PlaceOf {
     fn place(&self) -> Option<(u64, bool)> {
         self.0.with(|place| {
             let number = |at: usize| f64::from_bits(place[at].load(Ordering::Acquire));
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index that the facade wrote")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "an index that the facade wrote"
+            )]
             let next = number(NEXT) as u64;
             (next, number(RETURNED) != 0.0)
         })

@@ -1,8 +1,13 @@
 //! Reports, as objects of JavaScript.
 
+use std::path::PathBuf;
+
 use napi::bindgen_prelude::{Array, JsObjectValue, Object};
 use napi::{Env, JsValue};
-use varve_wal::{CheckReport, News, Question, RecordPosition, Removed, SegmentInfo, StatReport, WalStats};
+use varve_wal::{
+    BackupReport, CheckReport, Damage, News, Question, RecordPosition, RecoverReport, Removed, SegmentInfo, StatReport,
+    WalStats,
+};
 
 use crate::fault::Fault;
 use crate::raw::Made;
@@ -29,20 +34,48 @@ fn array<'env, T>(
     Ok(array)
 }
 
-/// A `CheckReport`.
-pub fn check(env: Env, report: CheckReport) -> napi::Result<Made> {
-    let mut object = Object::new(&env)?;
-    object.set_named_property("ok", report.ok)?;
-    numbers(
-        &mut object,
-        &[("segments", report.segments as u64), ("entries", report.entries), ("bytes", report.bytes)],
-    )?;
-    let damage = array(&env, &report.damage, |object, damage| {
+fn checked<'env>(env: &'env Env, ok: bool, figures: [u64; 3], damage: &[Damage]) -> napi::Result<Object<'env>> {
+    let mut object = Object::new(env)?;
+    object.set_named_property("ok", ok)?;
+    let [segments, entries, bytes] = figures;
+    numbers(&mut object, &[("segments", segments), ("entries", entries), ("bytes", bytes)])?;
+    let damage = array(env, damage, |object, damage| {
         object.set_named_property("path", damage.path.display().to_string())?;
         object.set_named_property("position", number(damage.position))?;
         object.set_named_property("reason", damage.reason)
     })?;
     object.set_named_property("damage", damage)?;
+    Ok(object)
+}
+
+/// A `CheckReport`.
+pub fn check(env: Env, report: CheckReport) -> napi::Result<Made> {
+    let figures = [report.segments as u64, report.entries, report.bytes];
+    Ok(Made(checked(&env, report.ok, figures, &report.damage)?.raw()))
+}
+
+fn paths<'env>(env: &'env Env, paths: &[PathBuf]) -> napi::Result<Array<'env>> {
+    let mut array = env.create_array(0)?;
+    for path in paths {
+        array.insert(path.display().to_string())?;
+    }
+    Ok(array)
+}
+
+/// A `RecoverReport`.
+pub fn recovered(env: Env, report: RecoverReport) -> napi::Result<Made> {
+    let figures = [report.segments as u64, report.entries, report.bytes];
+    let mut object = checked(&env, report.ok, figures, &report.damage)?;
+    numbers(&mut object, &[("keptEntries", report.kept_entries)])?;
+    object.set_named_property("setAside", paths(&env, &report.set_aside)?)?;
+    Ok(Made(object.raw()))
+}
+
+/// A `BackupResult`.
+pub fn backed_up(env: Env, report: BackupReport) -> napi::Result<Made> {
+    let mut object = Object::new(&env)?;
+    object.set_named_property("files", paths(&env, &report.files)?)?;
+    numbers(&mut object, &[("bytes", report.bytes), ("position", report.position)])?;
     Ok(Made(object.raw()))
 }
 

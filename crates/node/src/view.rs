@@ -11,7 +11,8 @@ use varve_io::PrivateMap;
 use varve_wal::Pin;
 
 /// `VARVE_NO_EXTERNAL=1` forbids them, as some runtimes do (Electron, by the memory cage of V8): then everything is copied.
-static FORBIDDEN: LazyLock<bool> = LazyLock::new(|| std::env::var_os("VARVE_NO_EXTERNAL").is_some_and(|value| value == "1"));
+static FORBIDDEN: LazyLock<bool> =
+    LazyLock::new(|| std::env::var_os("VARVE_NO_EXTERNAL").is_some_and(|value| value == "1"));
 
 /// The status of a runtime that forbids memory of others'.
 const NO_EXTERNAL_BUFFERS: sys::napi_status = 22;

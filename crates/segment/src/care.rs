@@ -38,7 +38,8 @@ impl Care {
         self.aborted.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_aborted(&self) -> bool {
+    /// True if it is called off.
+    pub fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::Relaxed)
     }
 

@@ -128,8 +128,11 @@ impl Cursor {
             // The end first: if it is there, `written` will not move any more.
             let end = self.segment.end();
             let written = self.segment.written();
+            let mut most = usize::MAX;
             let copied = if self.position < written {
                 let left = usize::try_from(written - self.position).unwrap_or(usize::MAX);
+                // A frame that claims to end behind what is written is none: no slab would do for it.
+                most = left;
                 let len = left.min(slab.len()).min(self.chunk);
                 let map = self.segment.map()?;
                 let from = usize::try_from(self.position).unwrap_or(usize::MAX);
@@ -160,7 +163,7 @@ impl Cursor {
             match walked.stop {
                 _ if walked.records > 0 => return Ok(Fill::Records(walked.records)),
                 Stop::Full => return Ok(Fill::Records(0)),
-                Stop::Chunk(needs) if walked.used == 0 && !chunk_limited && needs > slab.len() => {
+                Stop::Chunk(needs) if walked.used == 0 && !chunk_limited && needs > slab.len() && needs <= most => {
                     return Ok(Fill::Needs(needs));
                 }
                 Stop::Chunk(_) if walked.used > 0 || chunk_limited => {}

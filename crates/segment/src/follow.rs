@@ -48,6 +48,8 @@ pub struct Follower {
     positions: Vec<u32>,
     payload_bytes: u64,
     sealed_payload_bytes: u64,
+    /// Of the records that have been read of a batch whose end has not been seen.
+    open_payload_bytes: u64,
     /// Index after the last record that has been read, which may be in the middle of a batch.
     next_index: u64,
     /// Index of the first record of a batch whose end has not been seen.
@@ -124,6 +126,7 @@ impl Follower {
             positions,
             payload_bytes: last.payload_bytes,
             sealed_payload_bytes: sealed,
+            open_payload_bytes: 0,
             next_index: last.next_index,
             open_batch: None,
             state,
@@ -163,9 +166,9 @@ impl Follower {
         &self.gaps
     }
 
-    /// Sum of the lengths of all records.
+    /// Sum of the lengths of all records that may be shown.
     pub fn payload_bytes(&self) -> u64 {
-        self.sealed_payload_bytes + self.payload_bytes
+        self.sealed_payload_bytes + self.payload_bytes - self.open_payload_bytes
     }
 
     /// Segments that were seen to be sealed.
@@ -198,7 +201,7 @@ impl Follower {
         let mut followed = Followed::default();
         let slot = DurableFile::peek(&self.directory)?.filter(|slot| slot.log == self.active.header.log);
         if let Some(slot) = slot {
-            self.durable = self.durable.max((slot.bound(), slot.next_index));
+            self.durable = self.durable.max((slot.bound(), slot.next_index.min(self.cut_behind(slot.segment))));
         }
         let end = Bound { segment: self.active.header.id, position: self.active.written() };
         let is_missing = self.durable.0 > end;
@@ -220,6 +223,16 @@ impl Follower {
         self.drop_hidden();
         followed.grew = before != (self.next_index, self.open_batch, self.state.clone());
         Ok(followed)
+    }
+
+    /// Where the log was cut by a segment behind `id`: what a slot from before says of records there says nothing of those that are there now.
+    fn cut_behind(&self, id: u64) -> u64 {
+        if self.active.header.generation_start <= id {
+            return u64::MAX;
+        }
+        let all = self.set.all();
+        let cuts = all.iter().map(|segment| &segment.header).filter(|header| header.id > id && header.is_cut());
+        cuts.map(|header| header.first_index).min().unwrap_or(u64::MAX)
     }
 
     fn active_is_there(&self) -> Result<bool> {
@@ -298,6 +311,8 @@ impl Follower {
                     self.positions.push(u32::try_from(position / 8).unwrap_or(0));
                     self.payload_bytes += frame.payload.len() as u64;
                     self.open_batch = if frame.batch.more { self.open_batch.or(Some(self.next_index)) } else { None };
+                    let open = self.open_payload_bytes + frame.payload.len() as u64;
+                    self.open_payload_bytes = if frame.batch.more { open } else { 0 };
                     self.next_index += 1;
                 }
                 _ => {

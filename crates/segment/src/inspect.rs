@@ -71,6 +71,12 @@ fn look(directory: &Directory, options: &SegmentOptions, verify: bool, care: &Ca
     let next_index = found.pieces.last().map_or(first_index, |piece| piece.next_index);
     let next_index = cut.map_or(next_index, |cut| next_index.min(cut));
     let lost: u64 = found.gaps.iter().map(|gap| gap.within(first_index, next_index)).sum();
+    let slot = DurableFile::read(directory)?;
+    // What a slot says of records that were cut since says nothing of those that are there now.
+    let cut_behind = |id| {
+        let cuts = found.pieces.iter().map(|piece| &piece.header).filter(|header| header.id > id && header.is_cut());
+        cuts.map(|header| header.first_index).min().unwrap_or(u64::MAX)
+    };
     let mut file_bytes = 0;
     for piece in &found.pieces {
         file_bytes += piece.header.capacity;
@@ -90,9 +96,9 @@ fn look(directory: &Directory, options: &SegmentOptions, verify: bool, care: &Ca
         segments: found.pieces.len(),
         first_index,
         next_index,
-        durable_index: DurableFile::read(directory)?.map_or(first_index, |slot| slot.next_index.min(next_index)),
+        durable_index: slot.map_or(first_index, |slot| slot.next_index.min(next_index).min(cut_behind(slot.segment))),
         committed: state.map_or(0, |state| state.commit).clamp(first_index.min(next_index), next_index),
-        records: (next_index - first_index).saturating_sub(lost),
+        records: next_index.saturating_sub(first_index).saturating_sub(lost),
         file_bytes,
         ok,
         flaws,

@@ -1,5 +1,6 @@
 //! Opening a directory for writing: what a survey found is made good, or refused.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -62,7 +63,8 @@ impl Recovered {
 /// True if what is from `stop` on may be cut: nothing of it is known to have been durable.
 pub(crate) fn is_torn(survey: &Survey, stop: &Place) -> bool {
     // The first segment, its state included, was durable before anything was acknowledged, or before what preceded it was removed.
-    let first = survey.ids.iter().find(|id| !survey.discarded.contains(id)).copied();
+    let discarded: HashSet<u64> = survey.discarded.iter().copied().collect();
+    let first = survey.ids.iter().find(|id| !discarded.contains(id)).copied();
     survey.bound <= stop.at && !(first == Some(stop.at.segment) && stop.at.position <= DATA_START)
 }
 
@@ -183,10 +185,10 @@ fn create(directory: &Directory, options: &SegmentOptions, mut durable_file: Dur
     })
 }
 
-type Resumed = (Resume, Vec<Arc<Segment>>, u64);
+pub(crate) type Resumed = (Resume, Vec<Arc<Segment>>, u64);
 
 /// Makes the last piece active again, or begins a segment behind it.
-fn resume(
+pub(crate) fn resume(
     directory: &Directory,
     options: &SegmentOptions,
     mut found: Survey,
@@ -263,19 +265,19 @@ fn resume(
 }
 
 /// A segment that is to begin.
-struct Begin {
-    id: u64,
-    first_index: u64,
-    generation: u64,
-    origin: Origin,
-    log: u64,
+pub(crate) struct Begin {
+    pub(crate) id: u64,
+    pub(crate) first_index: u64,
+    pub(crate) generation: u64,
+    pub(crate) origin: Origin,
+    pub(crate) log: u64,
     /// The segment it continues.
-    previous: Option<SegmentHeader>,
+    pub(crate) previous: Option<SegmentHeader>,
 }
 
 impl Begin {
     /// Makes it, durable with its name.
-    fn segment(
+    pub(crate) fn segment(
         self,
         directory: &Directory,
         options: &SegmentOptions,
@@ -355,7 +357,7 @@ fn keep_tail(directory: &Directory, stop: &Place) -> Result<Option<Torn>> {
     }
 }
 
-fn copy_tail(directory: &Directory, id: u64, position: u64, name: FileName) -> Result<u64> {
+pub(crate) fn copy_tail(directory: &Directory, id: u64, position: u64, name: FileName) -> Result<u64> {
     let source = directory.open(FileName::Segment(id), Access::Read)?;
     if directory.names()?.contains(&name) {
         directory.unlink(name)?;
@@ -379,7 +381,7 @@ fn copy_tail(directory: &Directory, id: u64, position: u64, name: FileName) -> R
 
 /// Writes what is not known to be durable once more, byte for byte, and syncs it. After a sync that failed the page cache may show
 /// bytes that the disk does not have, and believes them clean: only bytes written again are sure to be synced.
-fn write_again(directory: &Directory, found: &Survey) -> Result<()> {
+pub(crate) fn write_again(directory: &Directory, found: &Survey) -> Result<()> {
     let mut buffer = vec![0; COPY_PIECE];
     for piece in &found.pieces {
         let header = &piece.header;

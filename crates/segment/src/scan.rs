@@ -135,15 +135,15 @@ impl<'f> Scanner<'f> {
             if chunk.is_empty() {
                 return Ok(last);
             }
-            // Words first: this runs over all of a fresh segment at each open.
-            let (words, tail) = chunk.as_chunks::<64>();
+            // By blocks first: this runs over all of a fresh segment at each open.
+            let (blocks, tail) = chunk.as_chunks::<256>();
             let tail_at = at + (chunk.len() - tail.len()) as u64;
-            let in_words = words.iter().rposition(|word| word.iter().any(|byte| *byte != 0));
+            let in_blocks = blocks.iter().rposition(|block| block.iter().fold(0, |all, byte| all | byte) != 0);
             if let Some(byte) = tail.iter().rposition(|byte| *byte != 0) {
                 last = Some(tail_at + byte as u64 + 1);
-            } else if let Some(word) = in_words {
-                let byte = words[word].iter().rposition(|byte| *byte != 0).unwrap_or_default();
-                last = Some(at + (word * 64 + byte) as u64 + 1);
+            } else if let Some(block) = in_blocks {
+                let byte = blocks[block].iter().rposition(|byte| *byte != 0).unwrap_or_default();
+                last = Some(at + (block * 256 + byte) as u64 + 1);
             }
             at += chunk.len() as u64;
         }

@@ -143,6 +143,11 @@ impl Segment {
         Self { holds: Arc::clone(&self.holds), ..cut }
     }
 
+    /// Its file, for reading.
+    pub(crate) fn open(&self) -> Result<Arc<dyn File>> {
+        self.directory.open(FileName::Segment(self.header.id), Access::Read)
+    }
+
     /// Sum of the lengths of the records whose frames begin in `from..to`.
     pub(crate) fn payload_between(&self, from: u64, to: u64) -> Result<u64> {
         let file = self.directory.open(FileName::Segment(self.header.id), Access::Read)?;
@@ -206,7 +211,8 @@ impl Segment {
 
     /// True if record `index`, if it is missing, is known to be lost.
     pub fn may_miss(&self, index: u64) -> bool {
-        self.damaged || self.end().is_some_and(|end| index - self.header.first_index >= end.records)
+        let at = index.checked_sub(self.header.first_index);
+        self.damaged || self.end().is_some_and(|end| at.is_none_or(|at| at >= end.records))
     }
 
     /// Ends the segment, keeping the positions until a sidecar holds them.
@@ -447,10 +453,16 @@ impl Segment {
 
     /// Writes the sidecar and lets go of the positions; they come back from it when they are asked for. Derived, so failing is no error.
     fn write_sidecar(&self) {
+        if self.is_retired() {
+            return;
+        }
         let positions = lock(&self.positions).clone();
         if let Some(positions) = positions {
             replace_sidecar(&self.directory, self.header.id, &self.encode_sidecar(&positions));
-            if !self.damaged && self.read_sidecar().is_some() {
+            if self.is_retired() {
+                // Its file may be gone by now: what tells of it goes, too.
+                let _removed_by_the_next_open = self.directory.unlink(FileName::Sidecar(self.header.id));
+            } else if !self.damaged && self.read_sidecar().is_some() {
                 lock(&self.positions).take();
             }
         }

@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use varve_io::Machine;
 use varve_io::sim::SimMachine;
-use varve_wal::{Care, CheckReport, WalOptions, check, stat};
+use varve_wal::{Care, StatReport, Wal, WalOptions, check, stat};
 
+use crate::beside::follow;
 use crate::failure::Failure;
-use crate::model::Model;
+use crate::life::{Life, Step};
+use crate::model::{Bounds, Model};
 use crate::open::{DIR, open};
 use crate::rng::Rng;
-use crate::script::{Life, Step, script};
-use crate::verify::verify;
+use crate::script::{Op, Range, retention, script};
+use crate::verify::{verify, verify_at};
 
 /// Lives that follow on one another's images.
 const DEPTH: usize = 3;
@@ -28,7 +30,8 @@ const AFTER_CRASH: usize = 4;
 
 /// All that follows from one seed: the number of images looked at, or the first promise that was broken. `setup` puts mutants in place.
 pub fn explore(seed: u64, setup: &dyn Fn(&SimMachine)) -> Result<u64, Failure> {
-    let mut explorer = Explorer { images: 0, trail: Vec::new() };
+    let range = if seed.is_multiple_of(2) { Range::All } else { Range::Growing };
+    let mut explorer = Explorer { images: 0, range, trail: Vec::new() };
     let explored = catch_unwind(AssertUnwindSafe(|| explorer.begin(seed, setup)));
     let panicked = |panic: Box<dyn std::any::Any + Send>| {
         let text = panic.downcast_ref::<String>().cloned();
@@ -43,6 +46,7 @@ pub fn explore(seed: u64, setup: &dyn Fn(&SimMachine)) -> Result<u64, Failure> {
 
 struct Explorer {
     images: u64,
+    range: Range,
     /// What led to where we are.
     trail: Vec<String>,
 }
@@ -50,10 +54,8 @@ struct Explorer {
 /// What is looked at: a machine whose log nobody has open.
 struct Image {
     machine: SimMachine,
-    /// The log ends here or later.
-    least: u64,
-    /// The log ends here, and nowhere else.
-    exact: bool,
+    /// The log is in one of these states.
+    bounds: Bounds,
 }
 
 impl Explorer {
@@ -70,13 +72,18 @@ impl Explorer {
             first_index: Some(first_index),
             codec: "bytes".into(),
             verify: Some(rng.chance(30)),
+            retention: (self.range == Range::All && rng.chance(40)).then(|| retention(&mut rng)),
             ..WalOptions::default()
         };
-        self.trail.push(format!("segments of {segment_size} bytes, first index {first_index}"));
+        self.trail.push(format!(
+            "segments of {segment_size} bytes, first index {first_index}, retention {:?}",
+            options.retention
+        ));
         let machine = SimMachine::new(rng.bits());
         setup(&machine);
-        let image = Image { machine, least: first_index, exact: false };
-        self.node(&image, &Model::new(first_index), &options, &mut rng, 0)
+        let model = Model::new(first_index);
+        let image = Image { machine, bounds: model.exactly_now() };
+        self.node(&image, &model, &options, &mut rng, 0)
     }
 
     /// A life on `image`, with images after each operation; then the same again and again, with a crash somewhere within it.
@@ -89,7 +96,7 @@ impl Explorer {
         depth: usize,
     ) -> Result<(), Failure> {
         let max_record = options.segment_size.unwrap_or_default() - varve_segment::RECORD_OVERHEAD;
-        let ops = script(rng, max_record);
+        let ops = script(rng, max_record, self.range);
         let payloads = rng.fork();
         let mark = self.trail.len();
         let run =
@@ -112,9 +119,9 @@ impl Explorer {
             for i in 0..AFTER_CRASH {
                 // A process may be killed within a call, too.
                 let image = if i == 0 && rng.chance(50) {
-                    Image { machine: life.machine.kill(), least: life.model.os(), exact: false }
+                    Image { machine: life.machine.kill(), bounds: life.model.without_process() }
                 } else {
-                    Image { machine: life.machine.crash(rng.bits()), least: life.model.disk(), exact: false }
+                    Image { machine: life.machine.crash(rng.bits()), bounds: life.model.without_power() }
                 };
                 self.look(&image, &life.model, options, rng)?;
                 last = Some(image);
@@ -134,21 +141,21 @@ impl Explorer {
         &mut self,
         life: &mut Life,
         image: &Image,
-        ops: &[crate::script::Op],
+        ops: &[Op],
         options: &WalOptions,
         rng: &mut Rng,
     ) -> Result<(), Failure> {
-        life.open(image.least)?;
+        life.open(&image.bounds)?;
         for op in ops {
             let step = life.apply(op)?;
             for _ in 0..AFTER_OP {
-                let (machine, least, exact) = if rng.chance(25) {
-                    (life.machine.kill(), life.survives()?, step == Step::Done)
+                let (machine, bounds) = if rng.chance(25) {
+                    (life.machine.kill(), life.survives(step == Step::Done)?)
                 } else {
-                    (life.machine.crash(rng.bits()), life.model.disk(), false)
+                    (life.machine.crash(rng.bits()), life.model.without_power())
                 };
                 self.trail.append(&mut life.trail);
-                self.look(&Image { machine, least, exact }, &life.model, options, rng)?;
+                self.look(&Image { machine, bounds }, &life.model, options, rng)?;
             }
             if step != Step::Done {
                 break;
@@ -157,8 +164,8 @@ impl Explorer {
         life.honest()
     }
 
-    fn until_crash(life: &mut Life, image: &Image, ops: &[crate::script::Op]) -> Result<(), Failure> {
-        let mut step = life.open(image.least)?;
+    fn until_crash(life: &mut Life, image: &Image, ops: &[Op]) -> Result<(), Failure> {
+        let mut step = life.open(&image.bounds)?;
         for op in ops {
             if step != Step::Done {
                 break;
@@ -171,8 +178,8 @@ impl Explorer {
     /// Opens a copy of the image, and whatever is left of that when it crashes too.
     fn look(&mut self, image: &Image, model: &Model, options: &WalOptions, rng: &mut Rng) -> Result<(), Failure> {
         let mark = self.trail.len();
-        self.trail.push(format!("an image that must hold all below {}", image.least));
-        let (mut machine, mut least, mut exact) = (image.machine.kill(), image.least, image.exact);
+        self.trail.push(format!("an image that must be in one of the states {:?}", image.bounds));
+        let (mut machine, mut bounds) = (image.machine.kill(), image.bounds);
         for _ in 0..rng.below(4).saturating_sub(1) {
             let changes = rng.below(24);
             machine.crash_after(changes);
@@ -187,10 +194,10 @@ impl Explorer {
             machine = if lost_power { machine.crash(rng.bits()) } else { machine.kill() };
             self.trail.push(format!("its recovery ends after {changes} changes, power lost: {lost_power}"));
             if lost_power {
-                (least, exact) = (model.disk(), false);
+                bounds = model.without_power();
             }
         }
-        let found = self.reopen(&machine, least, exact, model, options, rng);
+        let found = self.reopen(&machine, &bounds, model, options, rng);
         found?;
         self.trail.truncate(mark);
         Ok(())
@@ -199,34 +206,32 @@ impl Explorer {
     fn reopen(
         &mut self,
         machine: &SimMachine,
-        least: u64,
-        exact: bool,
+        bounds: &Bounds,
         model: &Model,
         options: &WalOptions,
         rng: &mut Rng,
     ) -> Result<(), Failure> {
         self.images += 1;
-        let checked = if rng.chance(50) { checked(machine)? } else { None };
+        let looked = if rng.chance(40) { looked_at(machine, options)? } else { None };
         let options = WalOptions { verify: Some(rng.chance(50)), skip_damage: Some(rng.chance(20)), ..options.clone() };
         let mut life = Life::new(machine.kill(), model.clone(), options.clone(), rng.fork(), None);
-        let opened = life.open(least);
+        let opened = life.open(bounds);
         self.trail.append(&mut life.trail);
         opened?;
-        let next = life.model.next();
-        if exact && next != least {
-            return Err(Failure::new(format!("a killed process leaves a log that ends at {next}, not at {least}")));
-        }
-        if let Some(checked) = checked
-            && checked.entries != next - model.first()
-        {
-            return Err(Failure::new(format!(
-                "check counts {} records, the log has {}",
-                checked.entries,
-                next - model.first()
-            )));
+        if let Some((outline, follower)) = looked {
+            let now = life.model.now();
+            let (told, has) = (
+                (outline.first_index, outline.next_index, outline.committed),
+                (now.first(), now.next(), now.committed()),
+            );
+            if told != has {
+                return Err(Failure::new(format!("stat tells of {told:?}, the log is {has:?}")));
+            }
+            agrees(&follower, &life.model, "a follower of what the crash left")?;
         }
         if let Some(wal) = life.wal.as_ref().filter(|_| rng.chance(20)) {
             verify(wal, &life.model, true)?;
+            agrees(&follow(&life.machine, &options)?, &life.model, "a follower of the log that was opened")?;
         }
         self.stands(&mut life, &options, rng)?;
         life.honest()
@@ -237,15 +242,15 @@ impl Explorer {
         match rng.below(4) {
             0 => {
                 self.trail.push("opened once more".into());
-                life.apply(&crate::script::Op::Kill)?;
+                life.apply(&Op::Kill)?;
             }
             1 => {
                 self.trail.push("closed".into());
-                life.apply(&crate::script::Op::Close)?;
+                life.apply(&Op::Close)?;
             }
             2 => {}
             _ => {
-                for op in script(rng, 4000).iter().take(3) {
+                for op in script(rng, 4000, self.range).iter().take(3) {
                     if life.apply(op)? != Step::Done {
                         break;
                     }
@@ -253,21 +258,32 @@ impl Explorer {
             }
         }
         self.trail.append(&mut life.trail);
-        let least = life.model.disk();
-        self.trail.push(format!("a crash that must leave {least}"));
+        let bounds = life.model.without_power();
+        self.trail.push(format!("a crash that must leave one of the states {bounds:?}"));
         self.images += 1;
         life.model.lost_power();
         let mut after =
             Life::new(life.machine.crash(rng.bits()), life.model.clone(), options.clone(), rng.fork(), None);
-        let opened = after.open(least);
+        let opened = after.open(&bounds);
         self.trail.append(&mut after.trail);
         opened?;
         after.honest()
     }
 }
 
-/// What `check` says; `None` where there is no directory yet. It must change nothing.
-fn checked(machine: &SimMachine) -> Result<Option<CheckReport>, Failure> {
+/// An error unless a follower shows the newest state of the model.
+fn agrees(follower: &Arc<Wal>, model: &Model, who: &str) -> Result<(), Failure> {
+    let told = |failure: Failure| Failure::new(format!("{who}: {}", failure.what));
+    verify_at(follower, model.now(), true).map_err(told)?;
+    if follower.committed() != model.now().committed() {
+        let (committed, expected) = (follower.committed(), model.now().committed());
+        return Err(Failure::new(format!("{who}: {committed} is committed, not {expected}")));
+    }
+    Ok(())
+}
+
+/// What `stat` says, and a follower; `None` where there is no log yet. `check` must find nothing wrong; and nobody may change anything.
+fn looked_at(machine: &SimMachine, options: &WalOptions) -> Result<Option<(StatReport, Arc<Wal>)>, Failure> {
     let dir = Path::new(DIR);
     if machine.list(dir).is_err() {
         return Ok(None);
@@ -281,8 +297,12 @@ fn checked(machine: &SimMachine) -> Result<Option<CheckReport>, Failure> {
     if outline.entries != report.entries {
         return Err(Failure::new(format!("stat counts {} records, check {}", outline.entries, report.entries)));
     }
-    if machine.changes() != changes {
-        return Err(Failure::new("check or stat changed something"));
+    if outline.codec.is_none() {
+        return Ok(None);
     }
-    Ok(Some(report))
+    let follower = follow(machine, options)?;
+    if machine.changes() != changes {
+        return Err(Failure::new("check, stat or a follower changed something"));
+    }
+    Ok(Some((outline, follower)))
 }

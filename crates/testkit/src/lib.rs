@@ -5,8 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+mod beside;
 pub mod explore;
 mod failure;
+mod held;
+mod life;
+mod manage;
 mod model;
 mod open;
 mod payload;
@@ -16,7 +20,7 @@ mod snapshot;
 mod verify;
 
 pub use failure::Failure;
-pub use model::Model;
+pub use model::{Bounds, Model, Point};
 pub use open::{DIR, is_opening, open};
 pub use payload::{Content, payload};
 pub use rng::Rng;

@@ -1,28 +1,22 @@
-//! What is done to a log: operations drawn at random, and one life of a process that does them.
-
-use std::sync::Arc;
+//! What is done to a log: operations drawn at random.
 
 use varve_io::Operation;
-use varve_io::sim::{Fault, SimMachine};
-use varve_wal::{ErrorCode, Wal, WalOptions};
+use varve_wal::Retention;
 
-use crate::failure::Failure;
-use crate::model::Model;
-use crate::open::open;
-use crate::payload::{Content, payload};
+use crate::payload::Content;
 use crate::rng::Rng;
-use crate::verify::verify;
-
-const EIO: i32 = 5;
-
-/// No record or batch makes the log begin more segments than this without a sync: it would sync on a thread of its own.
-const MOST_UNSYNCED: u64 = 40;
 
 /// One thing to do.
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
-    Append { content: Content, len: usize },
-    Batch { content: Content, lens: Vec<usize> },
+    Append {
+        content: Content,
+        len: usize,
+    },
+    Batch {
+        content: Content,
+        lens: Vec<usize>,
+    },
     Flush,
     Sync,
     Rotate,
@@ -30,26 +24,96 @@ pub(crate) enum Op {
     Job,
     Close,
     Kill,
-    FailSync { operation: Operation, passing: u64 },
+    FailSync {
+        operation: Operation,
+        passing: u64,
+    },
     FailWrite,
+    TruncateAfter(Spot),
+    TruncateBefore(Spot),
+    Reset(Spot),
+    Commit(Spot),
+    /// Retention is asked to do its work, after so many microseconds.
+    Retain {
+        later: i64,
+    },
+    /// A reader begins, and reads a little.
+    Reader {
+        from: Spot,
+        waits: bool,
+    },
+    /// All readers go on.
+    ReadOn,
+    /// A segment is pinned.
+    Pin(u64),
+    /// The oldest reader or pin is given up.
+    LetGo,
+    /// Another process begins to follow.
+    Follow,
 }
 
-/// How a life went on.
+/// A place in the log, wherever that is by then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Spot {
+    /// So many thousandths of the way from the first to the next index.
+    Part(u64),
+    /// So many records before the end.
+    Back(u64),
+    /// Where a segment begins.
+    Segment(u64),
+    /// Anywhere, inside or outside.
+    Anywhere(u64),
+}
+
+/// Which operations a seed draws from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// As it should.
-    Done,
-    /// The machine crashed in the middle.
-    Crashed,
-    /// The log has failed.
-    Failed,
+pub(crate) enum Range {
+    /// The log only grows.
+    Growing,
+    /// All of them.
+    All,
 }
 
 /// Operations for one life.
-pub(crate) fn script(rng: &mut Rng, max_record: u64) -> Vec<Op> {
+pub(crate) fn script(rng: &mut Rng, max_record: u64, range: Range) -> Vec<Op> {
     let count = 4 + rng.pick(10);
     let max = usize::try_from(max_record).unwrap_or(usize::MAX);
-    (0..count).map(|_| op(rng, max)).collect()
+    let one = |rng: &mut Rng| if range == Range::All && rng.chance(45) { managing(rng) } else { op(rng, max) };
+    (0..count).map(|_| one(rng)).collect()
+}
+
+/// What is kept, for a log that is to drop its oldest segments by itself.
+pub(crate) fn retention(rng: &mut Rng) -> Retention {
+    let mut rules = Retention { min_segments: Some(rng.pick(3)), ..Retention::default() };
+    match rng.below(3) {
+        0 => rules.max_segments = Some(rules.min_segments.unwrap_or(1).max(1) + rng.pick(4)),
+        1 => rules.max_bytes = Some(rng.below(300 << 10)),
+        _ => rules.max_age_micros = Some(1000),
+    }
+    rules
+}
+
+fn spot(rng: &mut Rng) -> Spot {
+    match rng.below(100) {
+        0..30 => Spot::Part(rng.below(1001)),
+        30..60 => Spot::Back(rng.below(4)),
+        _ => Spot::Segment(rng.below(6)),
+    }
+}
+
+fn managing(rng: &mut Rng) -> Op {
+    match rng.below(100) {
+        0..25 => Op::TruncateAfter(spot(rng)),
+        25..45 => Op::TruncateBefore(spot(rng)),
+        45..50 => Op::Reset(if rng.chance(70) { Spot::Anywhere(rng.below(1 << 41)) } else { spot(rng) }),
+        50..62 => Op::Commit(spot(rng)),
+        62..70 => Op::Retain { later: 2000 * i64::from(rng.chance(50)) },
+        70..76 => Op::Reader { from: spot(rng), waits: rng.chance(50) },
+        76..82 => Op::ReadOn,
+        82..88 => Op::Pin(rng.below(6)),
+        88..92 => Op::LetGo,
+        _ => Op::Follow,
+    }
 }
 
 fn op(rng: &mut Rng, max: usize) -> Op {
@@ -100,219 +164,5 @@ fn lens(rng: &mut Rng, max: usize) -> Vec<usize> {
         5..8 => (0..1 + rng.pick(20)).map(|_| len(rng, max) / 4).collect(),
         // Over rotations.
         _ => (0..2 + rng.pick(4)).map(|_| max / 2 + rng.pick(max / 2)).collect(),
-    }
-}
-
-/// A process that has the log open, or tries to.
-pub(crate) struct Life {
-    pub(crate) machine: SimMachine,
-    pub(crate) wal: Option<Arc<Wal>>,
-    pub(crate) model: Model,
-    pub(crate) trail: Vec<String>,
-    options: WalOptions,
-    rng: Rng,
-    /// Changes that machines before this one made.
-    changes: u64,
-    crash_at: Option<u64>,
-}
-
-impl Life {
-    /// Nothing is opened yet. The machine is to crash after so many changes.
-    pub(crate) fn new(machine: SimMachine, model: Model, options: WalOptions, rng: Rng, crash_at: Option<u64>) -> Self {
-        if let Some(changes) = crash_at {
-            machine.crash_after(changes);
-        }
-        Self { machine, wal: None, model, trail: Vec::new(), options, rng, changes: 0, crash_at }
-    }
-
-    /// Changes so far: points to crash at.
-    pub(crate) fn changes(&self) -> u64 {
-        self.changes + self.machine.changes()
-    }
-
-    /// Opens the log, which must end at `least` or later, and holds what is found against the model.
-    pub(crate) fn open(&mut self, least: u64) -> Result<Step, Failure> {
-        let opened = open(&self.machine, &self.options);
-        if self.machine.crashed() {
-            self.trail.push("opened, and crashed in it".into());
-            return Ok(Step::Crashed);
-        }
-        let wal = opened?;
-        let next = wal.next_index();
-        self.trail.push(format!("opened: {} to {next}, cut {:?}", wal.first_index(), wal.stats().recovery.torn.len()));
-        self.model.admits(next, least)?;
-        if !wal.stats().recovery.gaps.is_empty() {
-            return Err(Failure::new("a log that has only crashed has gaps"));
-        }
-        self.model.reopened(next);
-        verify(&wal, &self.model, false)?;
-        self.wal = Some(wal);
-        Ok(Step::Done)
-    }
-
-    fn payload(&mut self, content: Content, len: usize, max: u64) -> Arc<[u8]> {
-        payload(content, len, usize::try_from(max).unwrap_or(len), &mut self.rng, &self.machine)
-    }
-
-    /// Does one thing.
-    pub(crate) fn apply(&mut self, op: &Op) -> Result<Step, Failure> {
-        let Some(wal) = self.wal.clone() else { return Err(Failure::new("nothing is open")) };
-        self.trail.push(format!("{op:?}"));
-        let done = match op {
-            Op::Append { content, len } => {
-                let bytes = self.payload(*content, *len, wal.max_record());
-                let expected = self.model.next();
-                self.model.attempt([Arc::clone(&bytes)]);
-                wal.append(&bytes, Some(expected))
-                    .map(|index| (index == expected, "another index than the next was given"))
-            }
-            Op::Batch { content, lens } => {
-                let records: Vec<_> = lens.iter().map(|len| self.payload(*content, *len, wal.max_record())).collect();
-                let expected = self.model.next();
-                let ends = records.iter().scan(0, |end, record| {
-                    *end += u32::try_from(record.len()).unwrap_or(u32::MAX);
-                    Some(*end)
-                });
-                let ends: Vec<u32> = ends.collect();
-                let data = records.concat();
-                self.model.attempt(records);
-                wal.append_packed(&data, &ends, Some(expected))
-                    .map(|index| (index == expected, "a batch got another index"))
-            }
-            Op::Flush => wal.flush().map(|()| {
-                self.model.flushed();
-                (wal.stats().pending_bytes == 0, "something is buffered after a flush")
-            }),
-            Op::Sync => wal.sync().map(|durable| {
-                self.model.synced();
-                (durable == self.model.next(), "a sync does not reach the end")
-            }),
-            Op::Rotate => wal.rotate().map(|()| (true, "")),
-            Op::Read => {
-                if !self.machine.crashed() {
-                    verify(&wal, &self.model, true)?;
-                }
-                Ok((true, ""))
-            }
-            Op::Job => {
-                self.machine.run_job();
-                Ok((true, ""))
-            }
-            Op::Close => return self.close(&wal),
-            Op::Kill => return self.kill(),
-            Op::FailSync { operation, passing } => {
-                self.machine.inject(Fault::on(*operation, EIO).after(*passing));
-                return self.fail(&wal, ErrorCode::SyncFailed);
-            }
-            Op::FailWrite => {
-                self.machine.inject(Fault::on(Operation::Write, EIO));
-                return self.fail(&wal, ErrorCode::Io);
-            }
-        };
-        if self.machine.crashed() {
-            return Ok(Step::Crashed);
-        }
-        match done? {
-            (true, _) => {}
-            (false, what) => return Err(Failure::new(what)),
-        }
-        if wal.next_index() != self.model.next() {
-            return Err(Failure::new(format!("the log ends at {}, not at {}", wal.next_index(), self.model.next())));
-        }
-        if wal.durable_index() > self.model.next() || wal.durable_index() < self.model.disk() {
-            return Err(Failure::new("the durable index is out of place"));
-        }
-        if wal.stats().segments as u64 > MOST_UNSYNCED && self.model.disk() < self.model.next() {
-            return self.apply(&Op::Sync);
-        }
-        Ok(Step::Done)
-    }
-
-    /// Syncs with a fault in the way. Where it strikes, the log must be failed from then on, and readable.
-    fn fail(&mut self, wal: &Arc<Wal>, code: ErrorCode) -> Result<Step, Failure> {
-        let synced = wal.sync();
-        let struck = self.machine.faults_hit() > 0;
-        self.machine.clear_faults();
-        if self.machine.crashed() {
-            return Ok(Step::Crashed);
-        }
-        match synced {
-            Ok(_) => {
-                self.model.synced();
-                // A sync that worked, and a slot that could not be written: that fails the next one.
-                Ok(if struck { Step::Failed } else { Step::Done })
-            }
-            Err(error) if !struck => Err(error.into()),
-            Err(error) if error.code() != code => {
-                Err(Failure::new(format!("{} is not {}", error.code().name(), code.name())))
-            }
-            Err(error) => {
-                let later = [wal.append(b"x", None).err(), wal.flush().err(), wal.sync().err(), wal.rotate().err()];
-                if later.iter().any(|later| later.as_ref().map(ToString::to_string) != Some(error.to_string())) {
-                    return Err(Failure::new(format!("after '{error}' came {later:?}")));
-                }
-                verify(wal, &self.model, false)?;
-                Ok(Step::Failed)
-            }
-        }
-    }
-
-    fn close(&mut self, wal: &Arc<Wal>) -> Result<Step, Failure> {
-        let closed = wal.close();
-        if self.machine.crashed() {
-            return Ok(Step::Crashed);
-        }
-        closed?;
-        self.model.synced();
-        self.wal = None;
-        let step = self.open(self.model.next())?;
-        let torn = self.wal.as_ref().is_some_and(|wal| !wal.stats().recovery.torn.is_empty());
-        if torn { Err(Failure::new("a log that was closed has a torn tail")) } else { Ok(step) }
-    }
-
-    /// The process ends, and another opens the log: only what was buffered is gone.
-    fn kill(&mut self) -> Result<Step, Failure> {
-        let least = self.survives()?;
-        let next = self.machine.kill();
-        self.changes += self.machine.changes();
-        if let Some(changes) = self.crash_at {
-            next.crash_after(changes.saturating_sub(self.changes));
-        }
-        self.end();
-        self.machine = next;
-        let step = self.open(least)?;
-        if step == Step::Done && self.model.next() != least {
-            return Err(Failure::new(format!("after a kill the log ends at {}, not at {least}", self.model.next())));
-        }
-        Ok(step)
-    }
-
-    /// Index after the records that outlive the process.
-    pub(crate) fn survives(&self) -> Result<u64, Failure> {
-        match &self.wal {
-            Some(wal) if wal.failed().is_none() => self.model.without_buffered(wal.stats().pending_bytes),
-            _ => Ok(self.model.os()),
-        }
-    }
-
-    /// The process ends. Nothing that it would still do reaches the disk.
-    pub(crate) fn end(&mut self) {
-        self.machine.crash_after(0);
-        self.wal = None;
-        self.machine.drop_jobs();
-    }
-
-    /// An error if a byte that a map had lent was changed.
-    pub(crate) fn honest(&self) -> Result<(), Failure> {
-        match self.machine.violations().first() {
-            None => Ok(()),
-            Some(violation) => Err(Failure::new(violation.clone())),
-        }
-    }
-}
-
-impl Drop for Life {
-    fn drop(&mut self) {
-        self.end();
     }
 }

@@ -2,22 +2,31 @@
 
 use std::sync::Arc;
 
-use varve_wal::{Fill, TABLE_LEN, Wal};
+use varve_wal::{Fill, TABLE_LEN, Wal, WalReader};
 
 use crate::failure::Failure;
-use crate::model::Model;
+use crate::model::{Model, Point};
 
 /// Hands every record from `from` on, with its index, to `each`.
 pub fn read_all(
     wal: &Arc<Wal>,
     from: u64,
     slab: usize,
+    each: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    read_on(&mut wal.reader(from, None)?, slab, usize::MAX, each)
+}
+
+/// Hands what a reader comes upon in the next `fills` steps to `each`.
+pub(crate) fn read_on(
+    reader: &mut WalReader,
+    slab: usize,
+    fills: usize,
     mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut reader = wal.reader(from, None)?;
     let mut slab = vec![0; slab];
     let mut table = [0; TABLE_LEN];
-    loop {
+    for _ in 0..fills {
         match reader.fill(&mut slab, &mut table)? {
             Fill::Records(0) => return Ok(()),
             Fill::Records(count) => {
@@ -32,25 +41,33 @@ pub fn read_all(
             }
         }
     }
+    Ok(())
 }
 
-fn same(model: &Model, index: u64, bytes: &[u8], by: &str) -> Result<(), Failure> {
-    match model.get(index) {
+/// An error unless record `index` is there, with these bytes.
+pub(crate) fn same(point: &Point, index: u64, bytes: &[u8], by: &str) -> Result<(), Failure> {
+    match point.get(index) {
         Some(expected) if expected == bytes => Ok(()),
         Some(expected) => Err(Failure::new(format!(
             "record {index}, read by {by}, has {} bytes that are not the {} appended",
             bytes.len(),
             expected.len()
         ))),
-        None => Err(Failure::new(format!("record {index}, read by {by}, was never appended"))),
+        None => Err(Failure::new(format!("record {index}, read by {by}, is none"))),
     }
 }
 
-/// An error unless the log holds what the model holds, from its first record up to its own end, by reader and (with `gets`) one by one.
+/// An error unless the log holds what the newest state of the model does, by reader and (with `gets`) one by one.
 pub fn verify(wal: &Arc<Wal>, model: &Model, gets: bool) -> Result<(), Failure> {
+    verify_at(wal, model.now(), gets)
+}
+
+/// The same for one state.
+pub(crate) fn verify_at(wal: &Arc<Wal>, point: &Point, gets: bool) -> Result<(), Failure> {
     let (first, next) = (wal.first_index(), wal.next_index());
-    if first != model.first() {
-        return Err(Failure::new(format!("the log begins at {first}, not at {}", model.first())));
+    if (first, next) != (point.first(), point.next()) {
+        let (begin, end) = (point.first(), point.next());
+        return Err(Failure::new(format!("the log is {first} to {next}, not {begin} to {end}")));
     }
     let mut expected = first;
     read_all(wal, first, 64 << 10, |index, bytes| {
@@ -58,28 +75,37 @@ pub fn verify(wal: &Arc<Wal>, model: &Model, gets: bool) -> Result<(), Failure> 
             return Err(Failure::new(format!("the reader gives record {index} in place of {expected}")));
         }
         expected += 1;
-        same(model, index, bytes, "reader")
+        same(point, index, bytes, "reader")
     })?;
     if expected != next {
         return Err(Failure::new(format!("the reader ends at {expected}, the log at {next}")));
     }
     for index in (first..next).filter(|_| gets) {
-        match wal.get(index, |bytes| same(model, index, bytes, "get"))? {
+        match wal.get(index, |bytes| same(point, index, bytes, "get"))? {
             Some(compared) => compared?,
             None => return Err(Failure::new(format!("get finds no record {index}"))),
+        }
+        let Some(position) = wal.position_of(index)? else {
+            return Err(Failure::new(format!("record {index} has no position")));
+        };
+        if wal.index_at(position)? != Some(index) {
+            return Err(Failure::new(format!("another record than {index} is at {position:?}")));
         }
     }
     let stats = wal.stats();
     if (stats.entries, stats.first_index, stats.next_index) != (next - first, first, next) {
         return Err(Failure::new(format!("stats are wrong: {stats:?}")));
     }
-    let bytes: u64 = (first..next).filter_map(|index| model.get(index)).map(|bytes| bytes.len() as u64).sum();
-    if stats.bytes != bytes {
-        return Err(Failure::new(format!("stats count {} bytes of records; there are {bytes}", stats.bytes)));
+    // What is dropped from the segment that the log begins in is still counted.
+    let segments = wal.segments();
+    let whole =
+        segments.iter().find(|segment| !segment.pending_deletion).is_some_and(|begin| begin.first_index == first);
+    if stats.bytes < point.bytes() || (whole && stats.bytes != point.bytes()) {
+        return Err(Failure::new(format!("stats count {} bytes of records; there are {}", stats.bytes, point.bytes())));
     }
     for outside in [first.wrapping_sub(1), next, next + 1, u64::MAX] {
-        if wal.get(outside, <[u8]>::len)?.is_some() {
-            return Err(Failure::new(format!("get finds record {outside} in a log of {first} to {next}")));
+        if wal.get(outside, <[u8]>::len)?.is_some() || wal.position_of(outside)?.is_some() {
+            return Err(Failure::new(format!("record {outside} is found in a log of {first} to {next}")));
         }
     }
     Ok(())

@@ -203,3 +203,106 @@ fn a_name_above_that_cannot_be_synced_fails_the_creation() {
     assert_eq!(error.code(), ErrorCode::Io);
     assert!(open(&machine, false).is_ok());
 }
+
+fn follow(machine: &SimMachine) -> Arc<Wal> {
+    Wal::follow(Arc::new(machine.clone()), Path::new(DIR), &options(false)).unwrap()
+}
+
+fn batch(wal: &Arc<Wal>, lens: &[usize]) {
+    let ends = lens.iter().scan(0, |end, len| {
+        *end += u32::try_from(*len).unwrap();
+        Some(*end)
+    });
+    let ends: Vec<u32> = ends.collect();
+    wal.append_packed(&vec![7; lens.iter().sum()], &ends, None).unwrap();
+}
+
+#[test]
+fn a_sidecar_whose_segment_was_removed_goes_at_the_next_open() {
+    let machine = three_segments();
+    let wal = open(&machine, false).unwrap();
+    wal.truncate_before(3).unwrap();
+    wal.sync().unwrap();
+    wal.close().unwrap();
+    let sidecar = segment(1).with_extension("idx");
+    // As a crash leaves it that kept the removal of the segment, and not that of its sidecar.
+    let _kept = machine.create(&sidecar);
+    open(&machine, false).unwrap().close().unwrap();
+    assert!(!machine.list(Path::new(DIR)).unwrap().iter().any(|entry| entry.name == "0000000000000001.idx"));
+}
+
+#[test]
+fn the_sidecar_of_a_segment_that_is_no_more_is_not_written() {
+    let machine = SimMachine::new(1);
+    let wal = open(&machine, false).unwrap();
+    wal.append(b"a", None).unwrap();
+    wal.truncate_before(1).unwrap();
+    wal.sync().unwrap();
+    wal.close().unwrap();
+    assert!(!machine.list(Path::new(DIR)).unwrap().iter().any(|entry| entry.name.ends_with(".idx")));
+}
+
+#[test]
+fn a_truncation_counts_where_the_segment_behind_it_lost_its_state() {
+    let machine = SimMachine::new(1);
+    let wal = open(&machine, false).unwrap();
+    for i in 0..6_u8 {
+        wal.append(&[i; 100], None).unwrap();
+        if i == 2 {
+            wal.rotate().unwrap();
+        }
+    }
+    wal.truncate_before(5).unwrap();
+    wal.sync().unwrap();
+    wal.rotate().unwrap();
+    let machine = machine.kill();
+    // The power goes: the name of the third segment is there, and its header; the first frame is not. Of the removals that were not synced,
+    // none is.
+    change(&machine, &segment(3), |bytes| bytes[1024..2048].fill(0));
+    let log = open(&machine, false).unwrap();
+    assert_eq!((log.first_index(), log.next_index()), (5, 6));
+}
+
+#[test]
+fn a_follower_that_begins_within_a_batch_over_segments_reads_it() {
+    let machine = SimMachine::new(1);
+    let wal = open(&machine, false).unwrap();
+    batch(&wal, &[60_000, 50_000]);
+    let follower = follow(&machine);
+    let mut reader = follower.reader(0, None).unwrap();
+    wal.flush().unwrap();
+    machine.run_watches();
+    let (mut slab, mut table) = (vec![0; 256 << 10], [0; varve_wal::TABLE_LEN]);
+    let filled = reader.fill(&mut slab, &mut table).unwrap();
+    assert!(matches!(filled, varve_wal::Fill::Records(1 | 2)), "{filled:?}");
+}
+
+#[test]
+fn a_follower_counts_no_bytes_of_half_a_batch() {
+    let machine = SimMachine::new(1);
+    let wal = open(&machine, false).unwrap();
+    batch(&wal, &[60_000, 50_000]);
+    let follower = follow(&machine);
+    assert_eq!((follower.next_index(), follower.stats().bytes), (0, 0));
+    wal.flush().unwrap();
+    machine.run_watches();
+    assert_eq!((follower.next_index(), follower.stats().bytes), (2, 110_000));
+}
+
+#[test]
+fn what_was_durable_before_a_cut_says_nothing_of_what_comes_after() {
+    let machine = SimMachine::new(1);
+    let wal = open(&machine, false).unwrap();
+    for _ in 0..6 {
+        wal.append(b"a", None).unwrap();
+    }
+    wal.sync().unwrap();
+    let before = follow(&machine);
+    wal.truncate_after(5).unwrap();
+    let after = follow(&machine);
+    wal.append(b"b", None).unwrap();
+    wal.flush().unwrap();
+    machine.run_watches();
+    let stat = varve_wal::stat(Arc::new(machine.clone()), Path::new(DIR)).unwrap();
+    assert_eq!([wal.durable_index(), before.durable_index(), after.durable_index(), stat.durable_index], [5; 4]);
+}

@@ -63,16 +63,24 @@ fn look(machine: Arc<dyn Machine>, dir: &Path, verify: bool, care: &Care) -> Res
 
 /// Checks every frame of the log at `dir`, which may be open. Changes nothing. Cost: all of the log is read. `care` shows how far it is, and may call it off.
 pub fn check(machine: Arc<dyn Machine>, dir: &Path, care: &Care) -> Result<CheckReport> {
-    let found = look(machine, dir, true, care)?;
-    let damage =
-        found.flaws.into_iter().map(|flaw| Damage { path: flaw.path, position: flaw.position, reason: flaw.reason });
-    Ok(CheckReport {
-        ok: found.ok,
-        segments: found.segments,
-        entries: found.records,
-        bytes: found.file_bytes,
-        damage: damage.collect(),
-    })
+    Ok(look(machine, dir, true, care)?.into())
+}
+
+impl From<Inspection> for CheckReport {
+    fn from(found: Inspection) -> Self {
+        let damage = found.flaws.into_iter().map(|flaw| Damage {
+            path: flaw.path,
+            position: flaw.position,
+            reason: flaw.reason,
+        });
+        Self {
+            ok: found.ok,
+            segments: found.segments,
+            entries: found.records,
+            bytes: found.file_bytes,
+            damage: damage.collect(),
+        }
+    }
 }
 
 /// Outline of the log at `dir`, which may be open. Reads what is not known to be durable, and little else.

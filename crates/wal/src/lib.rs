@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod appender_lock;
+mod backup;
 mod check;
 mod error;
 mod follow;
@@ -16,21 +17,26 @@ mod open;
 mod options;
 mod place;
 mod reader;
+mod recover;
 mod retention;
 mod role;
+mod salvage;
 mod segments;
 mod shared;
 mod stats;
 mod truncate;
 mod writer;
 
+pub use backup::{BackupOptions, BackupReport};
 pub use check::{CheckReport, Damage, StatReport, check, markers, stat};
 pub use error::{Error, Result};
 pub use listen::{Listener, News};
 pub use options::{MAX_BATCH_BYTES, MAX_INDEX, WalOptions};
 pub use place::Mirror;
 pub use reader::{ReaderOptions, WalReader};
+pub use recover::{RecoverReport, recover};
 pub use retention::{Question, Removed, Retention};
+pub use salvage::salvage;
 pub use segments::{Pin, RecordPosition, SegmentInfo};
 pub use shared::{Handle, flush_all, open_shared};
 pub use stats::{Pinned, RecoveryReport, WalStats};

@@ -48,13 +48,11 @@ impl WalOptions {
         if first_index > MAX_INDEX {
             return Err(Error::invalid(format!("firstIndex is {first_index}; it must be at most {MAX_INDEX}")));
         }
-        if let Some(Retention { min_segments, max_segments: Some(most), .. }) = self.retention
-            && most < min_segments.max(1)
+        if let Some(rules) = &self.retention
+            && let Some(most) = rules.max_segments.filter(|most| *most < rules.least())
         {
-            return Err(Error::invalid(format!(
-                "retention.maxSegments is {most}, less than the {} of minSegments",
-                min_segments.max(1)
-            )));
+            let least = rules.least();
+            return Err(Error::invalid(format!("retention.maxSegments is {most}, less than minSegments, {least}")));
         }
         if self.codec.len() > MAX_CODEC_NAME {
             return Err(Error::invalid(format!(

@@ -1,13 +1,8 @@
 //! Where readers stand: a truncation has to know who has seen what it drops.
 
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-
-/// The log has changed: what was read ahead is to be read again.
-const READ_AGAIN: u8 = 1;
-/// Records that were returned are no more part of the log.
-const OVERTAKEN: u8 = 2;
 
 /// Where a reader stands that reads ahead of those it returns records to: they keep the place, and are told when it has to be looked at.
 pub trait Mirror: Send + Sync + Debug {
@@ -22,7 +17,10 @@ pub trait Mirror: Send + Sync + Debug {
 #[derive(Debug)]
 pub(crate) struct Place {
     next: AtomicU64,
-    signal: AtomicU8,
+    /// The log has changed: what was read ahead is to be read again.
+    interrupted: AtomicBool,
+    /// The log has been cut at this index since the reader last looked; the least one, whatever has followed.
+    cut: AtomicU64,
     /// A truncation of what it has returned is refused.
     blocks: bool,
     mirror: Option<Box<dyn Mirror>>,
@@ -30,7 +28,8 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(next: u64, blocks: bool, mirror: Option<Box<dyn Mirror>>) -> Self {
-        Self { next: AtomicU64::new(next), signal: AtomicU8::new(0), blocks, mirror }
+        let (interrupted, cut) = (AtomicBool::new(false), AtomicU64::new(u64::MAX));
+        Self { next: AtomicU64::new(next), interrupted, cut, blocks, mirror }
     }
 
     /// Index of the next record to be returned, and whether the one before it was.
@@ -46,23 +45,31 @@ impl Place {
 
     #[inline]
     pub(crate) fn is_interrupted(&self) -> bool {
-        self.signal.load(Ordering::Acquire) != 0
+        self.interrupted.load(Ordering::Acquire)
     }
 
-    /// Where to read on; `None` if the reader has been overtaken.
+    /// Where to read on; `None` if records that were returned are no more part of the log: that stays so.
     pub(crate) fn resume(&self) -> Option<u64> {
-        let signal = self.signal.compare_exchange(READ_AGAIN, 0, Ordering::AcqRel, Ordering::Acquire);
-        (signal != Err(OVERTAKEN)).then(|| self.stands().0)
+        self.interrupted.store(false, Ordering::Release);
+        let (next, _) = self.stands();
+        if next > self.cut.load(Ordering::Acquire) {
+            self.interrupted.store(true, Ordering::Release);
+            return None;
+        }
+        // A cut that comes now finds where it stands by itself.
+        self.cut.store(u64::MAX, Ordering::Release);
+        Some(next)
     }
 
     /// The reader has been put elsewhere, by its own wish.
     pub(crate) fn settle(&self, next: u64) {
-        self.signal.store(0, Ordering::Release);
+        self.cut.store(u64::MAX, Ordering::Release);
+        self.interrupted.store(false, Ordering::Release);
         self.move_to(next);
     }
 
-    fn interrupt(&self, signal: u8) {
-        self.signal.fetch_max(signal, Ordering::AcqRel);
+    fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Release);
         if let Some(mirror) = &self.mirror {
             mirror.interrupt();
         }
@@ -91,21 +98,24 @@ impl Places {
         self.list().iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Index of a record at `next_index` or behind it that a reader has returned, if one has.
+    /// Index of a record at `next_index` or behind it that a reader has returned, if one has. Who has been overtaken already blocks nothing more.
     pub(crate) fn beyond(&self, next_index: u64) -> Option<u64> {
-        let stands = self.live().into_iter().filter(|place| place.blocks).map(|place| place.stands());
-        stands.filter(|(next, returned)| *returned && *next > next_index).map(|(next, _)| next - 1).max()
+        let live = self.live().into_iter().filter(|place| place.blocks);
+        let stands = live.map(|place| (place.stands(), place.cut.load(Ordering::Acquire)));
+        let beyond = stands.filter(|((next, returned), cut)| *returned && *next > next_index && next <= cut);
+        beyond.map(|((next, _), _)| next - 1).max()
     }
 
-    /// The log ends before `next_index` now, whatever follows: who stands behind it is overtaken, all others read again what they had ahead.
+    /// The log ends before `next_index` now, whatever follows: who has come past it is overtaken, all others read again what they had ahead.
     pub(crate) fn cut(&self, next_index: u64) {
         for place in self.live() {
-            place.interrupt(if place.stands().0 > next_index { OVERTAKEN } else { READ_AGAIN });
+            place.cut.fetch_min(next_index, Ordering::AcqRel);
+            place.interrupt();
         }
     }
 
     /// The log begins later now.
     pub(crate) fn trimmed(&self) {
-        self.live().iter().for_each(|place| place.interrupt(READ_AGAIN));
+        self.live().iter().for_each(|place| place.interrupt());
     }
 }

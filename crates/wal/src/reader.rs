@@ -41,12 +41,16 @@ impl Wal {
             return Ok(Some(self.or_gone(index, segment.record(index, position, read))?));
         }
         let Some(segment) = self.set.find(index) else { return Ok(None) };
-        match self.or_gone(index, segment.position_of(index))? {
-            Some(position) => Ok(Some(self.or_gone(index, segment.record(index, position, read))?)),
-            None if segment.may_miss(index) => Ok(None),
+        let found = match segment.position_of(index) {
+            Ok(Some(position)) => segment.record(index, position, read).map(Some),
+            Ok(None) if segment.may_miss(index) => return Ok(None),
+            Ok(None) => Err(segment.lost(index)),
+            Err(error) => Err(error),
+        };
+        match self.or_gone(index, found) {
             // Cut or dropped since it was looked for.
-            None if index < self.first_index() || index >= self.next_index() => Ok(None),
-            None => Err(segment.lost(index).into()),
+            Err(_) if index < self.first_index() || index >= self.next_index() => Ok(None),
+            found => found,
         }
     }
 
@@ -76,13 +80,15 @@ impl Wal {
         Ok((end <= segment.whole_pages()).then_some((segment.header.id, start, end)))
     }
 
-    /// Who follows another process may find that a file has been removed by it.
+    /// A file may have been removed since it was looked for: by retention, or by the writer that is followed.
     pub(crate) fn or_gone<R>(&self, index: u64, outcome: varve_segment::Result<R>) -> Result<R> {
-        outcome.map_err(|error| match &self.role {
-            Role::Following(_) if error.is_missing() => {
-                Error::OutOfRange { index, first: self.first_index(), last: self.next_index() }
+        outcome.map_err(|error| {
+            let (first, last) = (self.first_index(), self.next_index());
+            let follows = matches!(self.role, Role::Following(_));
+            if error.is_missing() && (follows || index < first || index >= last) {
+                return Error::OutOfRange { index, first, last };
             }
-            _ => error.into(),
+            error.into()
         })
     }
 
@@ -111,7 +117,8 @@ impl Wal {
             return Ok(Cursor::new(segment, position, from));
         }
         let (segment, position, next) = self.active_end();
-        if from == next {
+        // Where a follower has seen half of a batch, what comes next may lie in an earlier segment.
+        if from == next && from >= segment.header.first_index {
             return Ok(Cursor::new(segment, position, from));
         }
         let Some(segment) = self.set.find(from) else {
@@ -177,7 +184,9 @@ impl WalReader {
     pub fn fill_many(&mut self, slab: &mut [u8], tables: &mut [Table], counts: &mut [u32]) -> Result<Fill> {
         let (mut used, mut filled) = (0, 0);
         for (table, count) in tables.iter_mut().zip(counts) {
-            let Some(rest) = slab.get_mut(used..).filter(|rest| filled == 0 || rest.len() >= LEAST_AHEAD) else { break };
+            let Some(rest) = slab.get_mut(used..).filter(|rest| filled == 0 || rest.len() >= LEAST_AHEAD) else {
+                break;
+            };
             match self.fill(rest, table)? {
                 Fill::Needs(bytes) if filled == 0 => return Ok(Fill::Needs(bytes)),
                 Fill::Needs(_) | Fill::Records(0) => break,

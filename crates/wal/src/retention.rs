@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use varve_segment::Segment;
+
 use crate::error::{Error, Result};
 use crate::options::WalOptions;
 use crate::segments::SegmentInfo;
@@ -12,8 +14,8 @@ use crate::writer::Wal;
 pub struct Retention {
     /// A segment goes when it was sealed so many microseconds ago.
     pub max_age_micros: Option<i64>,
-    /// So many are kept, whatever the rules say; 0 stands for 1.
-    pub min_segments: usize,
+    /// So many are kept, whatever the rules say. Default 1, and never fewer.
+    pub min_segments: Option<usize>,
     /// At most so many are kept.
     pub max_segments: Option<usize>,
     /// At most so many bytes of files are kept.
@@ -84,20 +86,43 @@ impl Retainer {
 }
 
 impl Retention {
+    /// Segments that are kept, whatever the rules say.
+    pub(crate) fn least(&self) -> usize {
+        self.min_segments.unwrap_or(1).max(1)
+    }
+
+    /// A rule that is asked for, and is not what `open` has: its name, and both values.
+    fn differs(&self, open: &Self) -> Option<(&'static str, String, String)> {
+        fn pair<T: PartialEq + Copy + std::fmt::Display>(
+            name: &'static str,
+            asked: Option<T>,
+            has: Option<T>,
+        ) -> Option<(&'static str, String, String)> {
+            let asked = asked.filter(|asked| has != Some(*asked))?;
+            Some((name, asked.to_string(), has.map_or("not set".to_owned(), |has| has.to_string())))
+        }
+        let millis = |micros: Option<i64>| micros.map(|micros| micros / 1000);
+        pair("maxAgeMs", millis(self.max_age_micros), millis(open.max_age_micros))
+            .or_else(|| pair("minSegments", self.min_segments, open.min_segments))
+            .or_else(|| pair("maxSegments", self.max_segments, open.max_segments))
+            .or_else(|| pair("maxBytes", self.max_bytes, open.max_bytes))
+    }
+
     /// How many of `segments`, all that there are, oldest first, have to go. The last one is active, and never goes.
-    fn count(&self, segments: &[SegmentInfo], now: i64) -> usize {
+    fn count(&self, segments: &[Arc<Segment>], now: i64) -> usize {
         let total = segments.len();
-        let most = total.saturating_sub(self.min_segments.max(1));
+        let most = total.saturating_sub(self.least());
         let by_number = self.max_segments.map_or(0, |kept| total.saturating_sub(kept));
-        let mut bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
+        let mut bytes: u64 = segments.iter().map(|segment| segment.written()).sum();
         let too_large = segments.iter().take_while(|segment| {
             let over = self.max_bytes.is_some_and(|most| bytes > most);
-            bytes -= segment.bytes;
+            bytes -= segment.written();
             over
         });
-        let by_bytes = too_large.count();
-        let is_old = |segment: &&SegmentInfo| {
-            segment.sealed && self.max_age_micros.is_some_and(|age| now.saturating_sub(segment.modified_micros) > age)
+        let by_bytes = if self.max_bytes.is_some() { too_large.count() } else { 0 };
+        let is_old = |segment: &&Arc<Segment>| {
+            let sealed = segment.end().map(|end| end.sealed_micros);
+            sealed.zip(self.max_age_micros).is_some_and(|(sealed, age)| now.saturating_sub(sealed) > age)
         };
         let by_age = segments.iter().take_while(is_old).count();
         by_number.max(by_bytes).max(by_age).min(most)
@@ -149,12 +174,13 @@ impl Wal {
     pub fn begin_retention(self: &Arc<Self>) -> Result<u64> {
         self.check_writable()?;
         let Some(rules) = self.retainer.rules() else { return Ok(0) };
-        let next_index = self.next_index();
-        let mut segments: Vec<_> = self.set.all().iter().map(|segment| SegmentInfo::of(segment, next_index)).collect();
-        segments.truncate(rules.count(&segments, self.directory.machine().now_micros()));
-        if segments.is_empty() {
+        let all = self.set.all();
+        let count = rules.count(&all, self.directory.machine().now_micros());
+        if count == 0 {
             return Ok(0);
         }
+        let next_index = self.next_index();
+        let segments = all[..count].iter().map(|segment| SegmentInfo::of(segment, next_index)).collect();
         let mut desk = lock(&self.retainer.desk);
         if let Some(open) = &desk.open {
             return Ok(open.question.number);
@@ -201,9 +227,12 @@ impl Wal {
     /// An error if retention is asked for that is not what the open log has. One that has none takes it.
     pub(crate) fn agree_on_retention(&self, options: &WalOptions) -> Result<()> {
         match (options.retention, self.retainer.rules()) {
-            (Some(asked), Some(has)) if asked != has => Err(Error::invalid(format!(
-                "the log is open with retention {has:?}, and was asked for with {asked:?}; use the same values"
-            ))),
+            (Some(asked), Some(has)) => match asked.differs(&has) {
+                Some((name, asked, has)) => Err(Error::invalid(format!(
+                    "retention.{name} is {has} in the open log, and {asked} was asked for; use the same values"
+                ))),
+                None => Ok(()),
+            },
             (Some(asked), None) => {
                 self.retainer.set_rules(asked);
                 Ok(())

@@ -208,18 +208,27 @@ impl Wal {
     }
 
     /// Hands what is buffered to the system.
-    pub fn flush(&self) -> Result<()> {
+    pub fn flush(self: &Arc<Self>) -> Result<()> {
         let mut appender = self.writer()?;
-        let flushed = appender.flush();
-        self.announce(flushed)
+        let rotations = appender.rotations();
+        self.announce(appender.flush())?;
+        if appender.rotations() != rotations {
+            self.rotated(appender);
+        }
+        Ok(())
     }
 
     /// Makes everything so far durable, and returns the index below which that holds.
-    pub fn sync(&self) -> Result<u64> {
+    pub fn sync(self: &Arc<Self>) -> Result<u64> {
         let mut appender = self.writer()?;
+        let rotations = appender.rotations();
         self.announce(appender.settle_state())?;
         let target = appender.bound();
-        drop(appender);
+        if appender.rotations() == rotations {
+            drop(appender);
+        } else {
+            self.rotated(appender);
+        }
         self.reach(target)?;
         Ok(self.durable_index())
     }
@@ -240,9 +249,14 @@ impl Wal {
     /// Asks the log's own thread for a sync of everything so far. Gives a ticket: listeners are told when it, or a later one, is reached.
     pub fn request_sync(self: &Arc<Self>) -> Result<u64> {
         let mut appender = self.writer()?;
+        let rotations = appender.rotations();
         self.announce(appender.flush())?;
         let (target, ticket) = (appender.bound(), appender.ticket());
-        drop(appender);
+        if appender.rotations() == rotations {
+            drop(appender);
+        } else {
+            self.rotated(appender);
+        }
         let requested = self.writing()?.commit.request(self, target);
         self.announce(requested)?;
         Ok(ticket)

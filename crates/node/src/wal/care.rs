@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use napi::Env;
 use napi::bindgen_prelude::AsyncTask;
-use varve_wal::{Care, Progress, StatReport, check, markers, stat};
+use varve_wal::{Care, Progress, StatReport, check, markers, recover, salvage, stat};
 
 use super::MACHINE;
 use super::options::absolute;
@@ -55,6 +55,20 @@ fn given(env: &Env, dir: &str) -> napi::Result<PathBuf> {
 pub fn check_wal(env: Env, dir: String) -> napi::Result<Made> {
     let dir = given(&env, &dir)?;
     watched(env, move |care| Ok(check(Arc::clone(&MACHINE), &dir, care)?), report::check)
+}
+
+/// Keeps all of a log before its first damage, and sets the rest aside.
+#[napi(catch_unwind, ts_return_type = "unknown")]
+pub fn recover_wal(env: Env, dir: String) -> napi::Result<Made> {
+    let dir = given(&env, &dir)?;
+    watched(env, move |care| Ok(recover(Arc::clone(&MACHINE), &dir, care)?), report::recovered)
+}
+
+/// Copies every intact record of a log into a new one.
+#[napi(catch_unwind, ts_return_type = "unknown")]
+pub fn salvage_wal(env: Env, from: String, to: String) -> napi::Result<Made> {
+    let (from, to) = (given(&env, &from)?, given(&env, &to)?);
+    watched(env, move |care| Ok(salvage(Arc::clone(&MACHINE), &from, &to, care)?), report::recovered)
 }
 
 /// Outline of a log that need not be open.

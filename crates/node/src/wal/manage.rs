@@ -5,8 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use napi::Env;
-use varve_wal::{Pin, RecordPosition};
+use varve_wal::{BackupOptions, Pin, RecordPosition};
 
+use super::care::watched;
+use super::options::absolute;
 use super::{WalBinding, done, index};
 use crate::fault::Fault;
 use crate::raw::{Answer, Call, Made, function};
@@ -69,6 +71,21 @@ pub(super) fn segments(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, 
     let wal = binding.wal()?;
     wal.check_open()?;
     made(report::segments(&Env::from_raw(call.env), &wal.segments()))
+}
+
+/// `backup(dir, afterSegment, active)`: 0 stands for all segments.
+pub(super) fn backup(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
+    let wal = Arc::clone(&*binding.wal()?);
+    let mut scratch = Vec::new();
+    let to = call.utf8(0, &mut scratch, |dir| String::from_utf8_lossy(dir).into_owned());
+    let to = absolute(&to.unwrap_or_default())?;
+    let after = index(call, 1)?;
+    let options = BackupOptions {
+        after_segment: Some(after).filter(|after| *after > 0),
+        active: call.boolean(2).unwrap_or(false),
+    };
+    let work = move |care: &varve_wal::Care| Ok(wal.backup(&to, options, care)?);
+    made(watched(Env::from_raw(call.env), work, report::backed_up))
 }
 
 /// `pin(segment)`: a function that lets go of it.

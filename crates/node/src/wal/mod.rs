@@ -8,7 +8,7 @@ mod read;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, PoisonError, Weak};
 
 use napi::Env;
 use napi::bindgen_prelude::AsyncTask;
@@ -16,6 +16,7 @@ use varve_io::{Machine, RealMachine};
 use varve_wal::{Handle, Wal};
 
 use self::options::{NativeWalOptions, absolute};
+use self::read::SharedReader;
 use crate::fault::Fault;
 use crate::notify::Settler;
 use crate::raw::{Answer, Call, Made, SCRATCH, function, object};
@@ -31,6 +32,8 @@ pub struct WalBinding {
     listener: u64,
     /// Strings on their way.
     scratch: RefCell<Vec<u8>>,
+    /// Its readers: they end with it.
+    readers: RefCell<Vec<Weak<SharedReader>>>,
 }
 
 /// A safe integer that is not negative, from a number of JavaScript.
@@ -78,7 +81,13 @@ fn bind(env: &Env, handle: Handle, dir: &Path) -> napi::Result<Made> {
     let listener = handle.listen(Arc::new(move |round| notifier.tell(round)));
     let read_only = handle.is_read_only();
     let scratch = RefCell::new(Vec::with_capacity(SCRATCH));
-    let binding = Rc::new(WalBinding { handle: RefCell::new(Some(handle)), settler, listener, scratch });
+    let binding = Rc::new(WalBinding {
+        handle: RefCell::new(Some(handle)),
+        settler,
+        listener,
+        scratch,
+        readers: RefCell::default(),
+    });
     exit::watch(raw, &binding);
     let dir = crate::raw::value(raw, dir.display().to_string())?;
     object(
@@ -122,6 +131,7 @@ fn bind(env: &Env, handle: Handle, dir: &Path) -> napi::Result<Made> {
             (c"indexAt", function(raw, &binding, manage::index_at)?),
             (c"segments", function(raw, &binding, manage::segments)?),
             (c"pin", function(raw, &binding, manage::pin)?),
+            (c"backup", function(raw, &binding, manage::backup)?),
             (c"stats", function(raw, &binding, stats)?),
             (c"close", function(raw, &binding, close)?),
             (c"closeSync", function(raw, &binding, |binding, _| binding.close().map(|()| Answer::Undefined))?),
@@ -149,6 +159,11 @@ impl WalBinding {
     /// The handle, on its way to be closed.
     fn take(&self) -> Option<Handle> {
         let handle = self.handle.take()?;
+        for reader in self.readers.take().iter().filter_map(Weak::upgrade) {
+            // What it stands in is held no longer.
+            let ended = reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+            drop(ended);
+        }
         handle.unlisten(self.listener);
         self.settler.release();
         Some(handle)
@@ -246,4 +261,3 @@ fn close(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
     let work = move || Ok(handle.map_or(Ok(()), |mut handle| handle.close())?);
     call.value(promise(work, |env, ()| crate::raw::value(env.raw(), ()).map(Made)))
 }
-

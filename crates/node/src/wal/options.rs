@@ -65,7 +65,7 @@ impl NativeWalOptions {
                 let age = number("retention.maxAgeMs", rules.max_age_ms)?;
                 Some(Retention {
                     max_age_micros: age.map(|age| i64::try_from(age.saturating_mul(1000)).unwrap_or(i64::MAX)),
-                    min_segments: number("retention.minSegments", rules.min_segments)?.map_or(1, most),
+                    min_segments: number("retention.minSegments", rules.min_segments)?.map(most),
                     max_segments: number("retention.maxSegments", rules.max_segments)?.map(most),
                     max_bytes: number("retention.maxBytes", rules.max_bytes)?,
                 })

@@ -66,9 +66,12 @@ pub(super) fn view_of(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, F
     Ok(Answer::Number(1.0))
 }
 
-/// A reader of one thread. Another has it while it reads ahead.
+/// A reader. Another thread has it while it reads ahead.
+pub(super) type SharedReader = Mutex<Option<WalReader>>;
+
+/// A reader of one thread.
 struct ReaderBinding {
-    reader: Arc<Mutex<Option<WalReader>>>,
+    reader: Arc<SharedReader>,
     place: Arc<LentPlace>,
     /// Of the place.
     _held: References,
@@ -105,6 +108,13 @@ pub(super) fn reader(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fa
         mirror: Some(Box::new(PlaceOf(Arc::clone(&place)))),
     };
     let reader = Arc::new(Mutex::new(Some(wal.reader_with(options)?)));
+    let mut readers = binding.readers.borrow_mut();
+    // Now and then those that are gone are dropped: never more than half of the list.
+    if readers.len() == readers.capacity() {
+        readers.retain(|reader| reader.strong_count() > 0);
+    }
+    readers.push(Arc::downgrade(&reader));
+    drop(readers);
     let reader = Rc::new(ReaderBinding { reader, place, _held: References::to(call, &[3]) });
     let made = || {
         object(
@@ -117,7 +127,9 @@ pub(super) fn reader(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fa
                 (c"seek", function(call.env, &reader, seek)?),
                 (
                     c"rewind",
-                    function(call.env, &reader, |reader, _| reader.with(WalReader::rewind).map(|()| Answer::Undefined))?,
+                    function(call.env, &reader, |reader, _| {
+                        reader.with(WalReader::rewind).map(|()| Answer::Undefined)
+                    })?,
                 ),
                 (c"close", function(call.env, &reader, close)?),
             ],

@@ -104,9 +104,9 @@ impl Appender {
         self.captures + u64::from(self.state_unwritten || self.bound() != self.captured)
     }
 
-    /// Hands what is buffered to the system, and says what a sync has to do. What it returns is taken off the appender's own list.
+    /// Hands what is buffered to the system, and says what a sync has to do. A state that has changed since it was settled waits for the next. What it returns is taken off the appender's own list.
     pub fn capture(&mut self) -> Result<Captured> {
-        self.flush()?;
+        self.flush_buffer()?;
         // The file of a segment that takes no more frames is handed over: this sync is its last. The active one keeps its own, for it may be sealed
         // while the sync is under way, and then has to be synced once more.
         let handed = |one: Arc<Segment>| one.take_file().map(|file| (one, file));

@@ -125,7 +125,7 @@ pub(crate) struct Survey {
     pub(crate) dropped: Vec<u64>,
     /// Segments that were dropped on purpose, by a truncation from either end: their files are only not gone yet.
     pub(crate) discarded: Vec<u64>,
-    /// Temporary files that a process left behind.
+    /// Files that a process left behind: temporary ones, and sidecars of segments that were removed.
     pub(crate) leftovers: Vec<FileName>,
 }
 
@@ -147,6 +147,15 @@ pub(crate) fn survey(
     Ok(found)
 }
 
+/// True for what may go at the next open. A sidecar behind all segments tells that there was one more.
+fn is_left(name: &FileName, ids: &[u64]) -> bool {
+    match name {
+        FileName::Prepared(_) => true,
+        FileName::Sidecar(id) => ids.last().is_some_and(|last| id < last) && ids.binary_search(id).is_err(),
+        _ => false,
+    }
+}
+
 fn look(
     directory: &Directory,
     options: &SegmentOptions,
@@ -165,12 +174,13 @@ fn look(
         verify,
         skip,
         open_batch: None,
+        loose: Vec::new(),
         slot: None,
         may_hide,
         hid: false,
         newest: None,
         survey: Survey {
-            leftovers: names.iter().copied().filter(|name| matches!(name, FileName::Prepared(_))).collect(),
+            leftovers: names.iter().copied().filter(|name| is_left(name, &ids)).collect(),
             ids,
             ..Survey::default()
         },

@@ -19,6 +19,8 @@ pub(super) struct Walk<'d> {
     pub(super) verify: bool,
     pub(super) skip: bool,
     pub(super) open_batch: Option<OpenBatch>,
+    /// Segments that are no part of the log so far, and were not dropped by a cut.
+    pub(super) loose: Vec<u64>,
     /// The newest slot, if it is of this log.
     pub(super) slot: Option<DurableSlot>,
     pub(super) names: Vec<FileName>,
@@ -62,6 +64,14 @@ impl Walk<'_> {
 
     /// Looks at the next segment; `behind` begins with it.
     pub(super) fn visit(&mut self, candidate: &Candidate, behind: &[Candidate], last: bool) -> Result<()> {
+        self.place(candidate, behind, last)?;
+        if self.survey.pieces.last().is_none_or(|piece| piece.header.id != candidate.id) {
+            self.loose.push(candidate.id);
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, candidate: &Candidate, behind: &[Candidate], last: bool) -> Result<()> {
         let Some(header) = candidate.header else {
             self.stop_at(Bound { segment: candidate.id, position: 0 }, "the segment's header is damaged");
             return Ok(());
@@ -85,11 +95,13 @@ impl Walk<'_> {
             && self.ends_the_right_one(&header)
         {
             let on_purpose = header.origin == Origin::Truncation as u8;
-            if on_purpose && may_reset {
+            // What was dropped before a log was cut where it begins may be there in part.
+            let is_hidden = self.survey.stop.is_some_and(|stop| stop.index < header.first_index);
+            if may_reset && (on_purpose || is_hidden) {
                 self.begin_anew();
             }
             self.cut(header.first_index, on_purpose)?;
-            self.drop_before(header.id, on_purpose);
+            self.drop_loose(on_purpose);
             return self.accept(candidate, header, last);
         }
         if self.survey.stop.is_some() && !self.skip {
@@ -109,10 +121,11 @@ impl Walk<'_> {
         if continues && header.first_index == extent {
             return self.accept(candidate, header, last);
         }
-        if header.generation >= generation && self.hides(behind, header.first_index)? {
+        if header.generation >= generation && self.may_hide && self.hides(behind, header.first_index)? {
             // What lies before it is dropped, and its files were being removed, in whatever order the disk chose.
+            self.hid = true;
             self.begin_anew();
-            self.drop_before(header.id, true);
+            self.drop_loose(true);
             return self.accept(candidate, header, last);
         }
         let end = self
@@ -170,7 +183,7 @@ impl Walk<'_> {
         }
         self.hid = true;
         self.begin_anew();
-        self.drop_before(header.id, true);
+        self.drop_loose(true);
         self.accept(candidate, header, last)
     }
 
@@ -196,20 +209,18 @@ impl Walk<'_> {
         Ok(None)
     }
 
-    /// The segments before `id` that are no part of the log have been dropped by it, unless they had been before.
-    fn drop_before(&mut self, id: u64, on_purpose: bool) {
-        let survey = &mut self.survey;
-        let held: Vec<u64> = survey.pieces.iter().map(|piece| piece.header.id).collect();
-        let known = [survey.dropped.as_slice(), &survey.discarded, &held].concat();
-        let gone: Vec<u64> = survey.ids.iter().copied().filter(|one| *one < id && !known.contains(one)).collect();
-        if on_purpose { survey.discarded.extend(gone) } else { survey.dropped.extend(gone) }
-    }
-
     /// Nothing of what lies before is part of the log, whole or not.
     fn begin_anew(&mut self) {
-        self.survey.pieces.clear();
+        self.loose.extend(self.survey.pieces.drain(..).map(|piece| piece.header.id));
         self.survey.gaps.clear();
         (self.open_batch, self.survey.stop) = (None, None);
+    }
+
+    /// Segments that are no part of the log have been dropped by the cut that comes now.
+    fn drop_loose(&mut self, on_purpose: bool) {
+        let loose = std::mem::take(&mut self.loose);
+        let survey = &mut self.survey;
+        if on_purpose { survey.discarded.extend(loose) } else { survey.dropped.extend(loose) }
     }
 
     /// Drops all from `first_index` on; a truncation takes segments that keep no record whole.
@@ -217,11 +228,12 @@ impl Walk<'_> {
         let goes = |piece: &Piece| {
             piece.header.first_index > first_index || (on_purpose && piece.header.first_index == first_index)
         };
-        while self.survey.pieces.last().is_some_and(goes) {
-            self.survey.pieces.pop();
+        while let Some(piece) = self.survey.pieces.pop_if(|piece| goes(piece)) {
+            self.loose.push(piece.header.id);
         }
+        // Where a torn tail was cut, even if no record was in it, the footer tells of more than is there.
         if let Some(piece) = self.survey.pieces.last_mut()
-            && piece.next_index > first_index
+            && (piece.next_index > first_index || (!on_purpose && piece.positions.is_none()))
         {
             let keep = usize::try_from(first_index - piece.header.first_index).unwrap_or(usize::MAX);
             let file = self.directory.open(FileName::Segment(piece.header.id), Access::Read)?;
@@ -289,6 +301,8 @@ impl Walk<'_> {
         self.survey.bound = self.survey.bound.max(found.bound);
         if found.state.is_some() {
             self.survey.state.clone_from(&found.state);
+        } else {
+            self.look_at_last_state()?;
         }
         let mut piece = Piece {
             header,
@@ -385,14 +399,19 @@ impl Walk<'_> {
         }
     }
 
-    /// How the log ends.
-    pub(super) fn finish(&mut self) -> Result<()> {
-        // Of a segment known to be durable only the first state has been looked at. Another may follow it, and nothing behind repeats it.
+    /// Of a segment known to be durable only the first state has been looked at. Another may follow it, where nothing behind repeats it.
+    fn look_at_last_state(&mut self) -> Result<()> {
         if let Some(piece) = self.survey.pieces.last().filter(|piece| piece.positions.is_none()) {
             let file = self.directory.open(FileName::Segment(piece.header.id), Access::Read)?;
             let found = scan(&*file, &piece.header, None, false)?;
             self.survey.state = found.state.or(self.survey.state.take());
         }
+        Ok(())
+    }
+
+    /// How the log ends.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.look_at_last_state()?;
         if let Some(piece) = self.survey.pieces.last() {
             let end = Bound { segment: piece.header.id, position: piece.end };
             let (whole, reason) = (piece.sealed || piece.clean, piece.reason);

@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod backup;
 mod batches;
 mod group_commit;
 mod log;
+mod parity;
 mod reader;
 mod records;
+mod recover;
 mod reopen;
+mod salvage;
 mod sharing;
 mod sidecar;
 mod truncation;

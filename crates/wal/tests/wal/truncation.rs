@@ -88,7 +88,8 @@ fn follow(machine: &SimMachine) -> Arc<Wal> {
 
 /// Changes the log and the model in the same way. Gives what was done.
 fn change(wal: &Arc<Wal>, model: &mut Model, history: &mut Vec<Model>, rng: &mut Rng, gaps: bool) -> String {
-    let len = |rng: &mut Rng| usize::try_from([0, 9, 200, 3000, 20_000][usize::try_from(rng.below(5)).unwrap()]).unwrap();
+    let len =
+        |rng: &mut Rng| usize::try_from([0, 9, 200, 3000, 20_000][usize::try_from(rng.below(5)).unwrap()]).unwrap();
     match rng.below(20) {
         0..6 => {
             let count = rng.below(30);
@@ -373,14 +374,15 @@ fn retention_by_number_bytes_and_age_keeps_the_least_and_never_takes_the_last() 
     keeps(Retention { max_segments: Some(10), ..none }, 6);
     keeps(Retention { max_age_micros: Some(2_500_000), ..none }, 4);
     keeps(Retention { max_age_micros: Some(-1), ..none }, 1);
-    keeps(Retention { max_age_micros: Some(-1), min_segments: 3, ..none }, 3);
+    keeps(Retention { max_age_micros: Some(-1), min_segments: Some(3), ..none }, 3);
     keeps(Retention { max_bytes: Some(7000), ..none }, 3);
     keeps(Retention { max_bytes: Some(0), ..none }, 1);
 }
 
 #[test]
 fn a_segment_that_somebody_objects_to_stays_and_all_behind_it() {
-    let (_machine, wal) = fresh(&WalOptions { retention: Some(Retention { max_segments: Some(1), ..Retention::default() }), ..small() });
+    let (_machine, wal) =
+        fresh(&WalOptions { retention: Some(Retention { max_segments: Some(1), ..Retention::default() }), ..small() });
     for index in 0..40 {
         if index > 0 && index % 10 == 0 {
             wal.rotate().unwrap();

@@ -1,0 +1,109 @@
+//! Copying all that is intact of a damaged log into a new one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use varve_io::Machine;
+use varve_segment::{Care, Cursor, Directory, Error as SegmentError, Fill, Remains, TABLE_LEN, remains};
+
+use crate::error::{Error, Result};
+use crate::options::WalOptions;
+use crate::recover::RecoverReport;
+use crate::writer::Wal;
+
+const SLAB: usize = 256 << 10;
+/// Segments of the copy, unless those of the log were larger.
+const SEGMENT_SIZE: u64 = 16 << 20;
+
+/// Copies every intact record of the log at `from`, before and behind damage, into a new log at `to`, each at its own index. `from` is only read,
+/// and may be open. `to` must be missing or empty; where the salvage fails or is called off, what it wrote there is removed.
+pub fn salvage(machine: Arc<dyn Machine>, from: &Path, to: &Path, care: &Care) -> Result<RecoverReport> {
+    let source = Directory::for_reading(Arc::clone(&machine), from);
+    source.names()?;
+    match machine.list(to) {
+        Ok(entries) if !entries.is_empty() => {
+            let message = format!("{} is not empty; name a directory that is, or that does not exist", to.display());
+            return Err(Error::invalid(message));
+        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let options = WalOptions::default().resolve()?;
+    let found = remains(&source, &options, care)?;
+    let target = Directory::new(machine, to);
+    match copy(&target, &found, care) {
+        Ok(kept) => Ok(RecoverReport::new(found.found, kept, Vec::new())),
+        Err(error) => {
+            for name in target.names().unwrap_or_default() {
+                let _stays = target.machine().unlink(&target.file(name));
+            }
+            let _removed_anyway = target.machine().sync_dir(to);
+            Err(error)
+        }
+    }
+}
+
+fn copy(target: &Directory, found: &Remains, care: &Care) -> Result<u64> {
+    if care.is_aborted() {
+        return Err(SegmentError::Aborted.into());
+    }
+    let segments = found.set.all();
+    let capacity = segments.iter().map(|segment| segment.header.capacity).max().unwrap_or(0);
+    let options = WalOptions {
+        segment_size: Some(capacity.max(SEGMENT_SIZE)),
+        first_index: Some(found.first_index),
+        marker: Some(found.marker),
+        codec: found.state.as_ref().map_or_else(String::new, |state| state.codec.clone()),
+        ..WalOptions::default()
+    };
+    let wal = Wal::open(Arc::clone(target.machine()), target.path(), &options)?;
+    let copied = copy_records(&wal, found, care).and_then(|kept| {
+        let commit = found.state.as_ref().map_or(0, |state| state.commit);
+        wal.commit(commit.min(found.next_index))?;
+        Ok(kept)
+    });
+    let closed = wal.close();
+    let kept = copied?;
+    closed?;
+    Ok(kept)
+}
+
+fn copy_records(wal: &Arc<Wal>, found: &Remains, care: &Care) -> Result<u64> {
+    let mut kept = 0;
+    let next = |wal: &Arc<Wal>| wal.next_index();
+    if let Some(first) = found.set.find(found.first_index) {
+        let position = first.position_from(found.first_index)?;
+        let mut cursor = Cursor::new(first, position, found.first_index);
+        let (mut slab, mut table, mut segment) = (vec![0; SLAB], [0; TABLE_LEN], 0);
+        loop {
+            let filled = cursor.fill(&found.set, found.next_index, &mut slab, &mut table, |_, _, _| 0)?;
+            let count = match filled {
+                Fill::Needs(bytes) => {
+                    slab.resize(bytes, 0);
+                    continue;
+                }
+                Fill::Records(0) => break,
+                Fill::Records(count) => count,
+            };
+            let index = u64::from(table[TABLE_LEN - 2]) | u64::from(table[TABLE_LEN - 1]) << 32;
+            if index > next(wal) {
+                wal.skip_to(index)?;
+            }
+            for place in table.as_chunks::<2>().0.iter().take(count) {
+                wal.append(&slab[place[0] as usize..place[1] as usize], None)?;
+            }
+            kept += count as u64;
+            let id = cursor.segment().header.id;
+            if id != segment {
+                segment = id;
+                if care.is_aborted() {
+                    return Err(SegmentError::Aborted.into());
+                }
+            }
+        }
+    }
+    if found.next_index > next(wal) {
+        wal.skip_to(found.next_index)?;
+    }
+    Ok(kept)
+}

@@ -57,7 +57,7 @@ export class Live {
 
   /** The log has moved, or ended. Each that waits looks for itself. */
   moved(): void {
-    for (const wake of [...this.#waiting]) wake()
+    for (const wake of Array.from(this.#waiting)) wake()
   }
 
   /** Resolves to `nextIndex` once readers may see the record at `index`. */

@@ -1,5 +1,4 @@
 // Memory for zero-copy views: one buffer a segment and thread, over a private map of its file.
-import { markAsUntransferable } from 'node:worker_threads'
 import type { Bytes } from './codecs.ts'
 import type { WalBinding } from './native.ts'
 import { view } from './slab.ts'
@@ -31,8 +30,7 @@ export class Views {
     if (known !== undefined && end < known.byteLength + Math.max(WORTHWHILE, known.byteLength / 2)) return undefined
     const memory = this.#native.memory(segment)
     if (memory === undefined) return undefined
-    // Transferred away, it would take the views of all others with it.
-    markAsUntransferable(memory)
+    // Node lets nobody transfer memory of others. To mark it once more would end the process with the worker that holds it (Node 24).
     this.#buffers.set(segment, new WeakRef(memory))
     if (this.#buffers.size > 64) this.#prune()
     return end <= memory.byteLength ? this.#keep(segment, memory) : undefined

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { type Bytes, type BytesLike, type Codec, codecs, type Input } from './codecs.ts'
 import { Ladder } from './durability.ts'
-import { createError, type VarveError } from './errors.ts'
+import { createError, isVarveError, type VarveError } from './errors.ts'
 import { Keeper } from './keeper.ts'
 import { type Life, Live } from './live.ts'
 import { native, type NativeEvent, type OnNews, type WalBinding } from './native.ts'
@@ -15,6 +15,7 @@ import { Reader, Records, type WalReader, type WalRecord } from './reader.ts'
 import type {
   BackupResult, CareOptions, CheckReport, RecordPosition, RecoverReport, RemoveResult, SegmentInfo, WalStats,
 } from './reports.ts'
+import { Retention } from './retention.ts'
 import { readLent, readOwn } from './slab.ts'
 import { Tail } from './tail.ts'
 import { Views } from './views.ts'
@@ -66,23 +67,21 @@ export class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
   readonly #live: Live
   readonly #views: Views
   readonly #gated: boolean
-  readonly #mayDelete: HandleOptions['mayDelete']
   // The addon holds it weakly: it lives as long as the log that it serves.
   readonly #onNews: OnNews
-  #retention: NodeJS.Timeout | undefined
+  readonly #retention: Retention
   #closing: Promise<void> | undefined
 
   private constructor(token: symbol, binding: WalBinding, options: HandleOptions) {
     if (token !== key || new.target !== Wal) throw new TypeError('a Wal is made by Wal.open() or Wal.openSync(), and has no subclasses')
     super()
-    const { codec, levels, gated, mayDelete, retainEveryMs } = options
+    const { codec, levels, gated } = options
     this.dir = binding.dir
     this.#native = binding
     this.#append = binding.append
     this.#get = binding.get
     this.#codec = (codec as Codec<unknown> | undefined) === codecs.bytes ? undefined : (codec as Codec<T> | undefined)
     this.#gated = gated
-    this.#mayDelete = mayDelete
     const keeper = new Keeper(binding)
     this.#live = new Live(binding, gated, keeper, this.#life)
     this.#views = new Views(binding)
@@ -97,9 +96,7 @@ export class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
     super.on('newListener' as 'error', (name: unknown) => {
       if (name === 'rotate' || name === 'delete') binding.wantEvents(true)
     })
-    if (binding.readOnly) return
-    if (mayDelete !== undefined) binding.object()
-    if (retainEveryMs > 0) this.#retention = setInterval(() => this.#retain(), retainEveryMs).unref()
+    this.#retention = new Retention(binding, options, this.#life, (error) => this.#emitError(error))
   }
 
   /**
@@ -269,7 +266,8 @@ export class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
    */
   tail(options?: ScanOptions & { from?: number | 'end' }): AsyncIterableIterator<WalRecord<T>> {
     const { from, atEnd, zeroCopy, signal } = readTailOptions(options)
-    const range = this.#range(atEnd ? this.#native.nextIndex() : from)
+    const end = () => this.#native.nextIndex()
+    const range: Range = atEnd ? { ...this.#range(end()), anew: end } : this.#range(from)
     return new Tail(this.#window({ ...range, waits: true }, zeroCopy), this.#codec, this.#live, this.#life, signal, true, zeroCopy)
   }
 
@@ -436,7 +434,8 @@ export class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
 
   #range(from: number | undefined, to?: number): Range {
     const first = this.#native.firstIndex()
-    const range: Range = { from: from ?? first, to, gated: this.#gated, waits: false }
+    const anew = from === undefined ? () => this.#native.firstIndex() : undefined
+    const range: Range = { from: from ?? first, anew, to, gated: this.#gated, waits: false }
     if (to === undefined) return range
     const next = this.#native.nextIndex()
     if (to < first || to > next) throw createError('VARVE_OUT_OF_RANGE', `to is ${to}, and the log holds ${first} to ${next}`, { path: this.dir, index: to })
@@ -445,7 +444,13 @@ export class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
   }
 
   #window(range: Range, zeroCopy: boolean): Window {
-    return new Window(this.#native, range, this.#life, zeroCopy ? this.#views : undefined)
+    for (let { from } = range; ; from = range.anew!()) {
+      try {
+        return new Window(this.#native, { ...range, from }, this.#life, zeroCopy ? this.#views : undefined)
+      } catch (error) {
+        if (range.anew === undefined || !isVarveError(error, 'VARVE_OUT_OF_RANGE')) throw error
+      }
+    }
   }
 
   #dropped(): void {
@@ -460,27 +465,8 @@ export class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
   }
 
   #happened(event: NativeEvent): void {
-    if (event.type === 'mayDelete') this.#answer(event.number, event.segments)
+    if (event.type === 'mayDelete') this.#retention.answer(event.number, event.segments)
     else this.emit(event.type, event.segment)
-  }
-
-  /** Those before the first that is to be kept may go. */
-  #answer(number: number, segments: SegmentInfo[]): void {
-    let allowed = 0
-    try {
-      while (allowed < segments.length && this.#mayDelete!(segments[allowed]!)) allowed++
-    } catch (error) {
-      this.#emitError(error as Error)
-    }
-    if (!this.#life.closed) this.#native.answer(number, allowed)
-  }
-
-  #retain(): void {
-    try {
-      this.#native.beginRetention()
-    } catch (error) {
-      this.#emitError(error as Error)
-    }
   }
 
   #emitError(error: Error): void {
@@ -500,7 +486,7 @@ export class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
 
   #begin(): void {
     this.#life.closed = true
-    clearInterval(this.#retention)
+    this.#retention.end()
     this.#ladder.drain()
     // All that wait end now.
     this.#live.moved()

@@ -15,6 +15,8 @@ const SPARSE_BYTES = SLAB_BYTES / 4
 /** What a reader reads. */
 export interface Range {
   from: number
+  /** Gives `from` anew, where it is an end of the log that moves: other threads may drop records just when a reader begins. */
+  anew: (() => number) | undefined
   /** Excluded; undefined: the end as of each step. */
   to: number | undefined
   gated: boolean

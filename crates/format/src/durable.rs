@@ -54,7 +54,8 @@ impl DurableSlot {
         let bytes = bytes.first_chunk::<{ Self::LEN }>()?;
         let slot = Self::decode(bytes);
         let intact = slot.magic == MAGIC && checksum(&bytes[..CHECKED]) == slot.checksum;
-        (intact && slot.bound().is_possible() && slot.next_index < MOST).then_some(slot)
+        let possible = slot.bound().is_possible() && slot.next_index < MOST && slot.sequence < MOST;
+        (intact && possible).then_some(slot)
     }
 
     /// The bound it carries.

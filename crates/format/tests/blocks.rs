@@ -23,7 +23,7 @@ fn counts<const N: usize>() -> impl Strategy<Value = [u64; N]> {
 }
 
 fn slots() -> impl Strategy<Value = DurableSlot> {
-    (counts(), any::<u64>(), any::<u64>()).prop_map(|([segment, position, next_index], sequence, log)| {
+    (counts(), 0..MOST, any::<u64>()).prop_map(|([segment, position, next_index], sequence, log)| {
         DurableSlot { magic: 0, sequence, segment, position, next_index, log, checksum: 0 }.sealed()
     })
 }

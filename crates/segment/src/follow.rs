@@ -195,7 +195,8 @@ impl Follower {
     }
 
     /// Looks at what has changed.
-    pub fn refresh(&mut self, change: Change) -> Result<Followed> {
+    /// Calls `exchange` before segments are taken out of the set, or replaced.
+    pub fn refresh(&mut self, change: Change, exchange: &mut dyn FnMut()) -> Result<Followed> {
         let before = (self.next_index, self.open_batch, self.state.clone());
         self.read_on()?;
         let mut followed = Followed::default();
@@ -206,7 +207,7 @@ impl Follower {
         let end = Bound { segment: self.active.header.id, position: self.active.written() };
         let is_missing = self.durable.0 > end;
         if change == Change::Names || is_missing {
-            followed.cut = self.look_for_cut()?;
+            followed.cut = self.look_for_cut(exchange)?;
         }
         if is_missing && followed.cut.is_none() {
             // The slot was read after the frames, and is written after them: they must be here by now.
@@ -215,12 +216,12 @@ impl Follower {
             let still = DurableFile::peek(&self.directory)?.is_some_and(|slot| {
                 slot.log == self.active.header.log && slot.bound() > end && slot.bound() >= self.durable.0
             });
-            if still && self.look_for_cut()?.is_none() && self.active_is_there()? {
+            if still && self.look_for_cut(exchange)?.is_none() && self.active_is_there()? {
                 let reason = "records that were durable are missing behind it";
                 return Err(self.active.corrupt(end.position, Some(self.next_index), reason));
             }
         }
-        self.drop_hidden();
+        self.drop_hidden(exchange);
         followed.grew = before != (self.next_index, self.open_batch, self.state.clone());
         Ok(followed)
     }
@@ -329,7 +330,7 @@ impl Follower {
     }
 
     /// A segment of a higher generation: all is looked at afresh. Gives the least index that may have been cut.
-    fn look_for_cut(&mut self) -> Result<Option<u64>> {
+    fn look_for_cut(&mut self, exchange: &mut dyn FnMut()) -> Result<Option<u64>> {
         let known = self.active.header.generation;
         let newer = self.directory.names()?.into_iter().filter_map(|name| match name {
             FileName::Segment(id) if id > self.active.header.id => Some(id),
@@ -351,20 +352,21 @@ impl Follower {
         }
         let Some(mut cut) = cut else {
             // The writer went on, and has removed what would lead there: the segments behind the active one, too.
-            return if self.active_is_there()? { Ok(None) } else { self.look_afresh(None) };
+            return if self.active_is_there()? { Ok(None) } else { self.look_afresh(None, exchange) };
         };
         // Every generation since the one known has to be there.
         let newest = starts.iter().copied().max().unwrap_or(known);
         if (known + 1..=newest).any(|generation| !starts.contains(&generation)) {
             cut = 0;
         }
-        self.look_afresh(Some(cut))
+        self.look_afresh(Some(cut), exchange)
     }
 
-    fn look_afresh(&mut self, cut: Option<u64>) -> Result<Option<u64>> {
+    fn look_afresh(&mut self, cut: Option<u64>, exchange: &mut dyn FnMut()) -> Result<Option<u64>> {
         let fresh = Self::open(&self.directory, &self.options)?;
         let cut = cut.or((fresh.active.header.generation > self.active.header.generation).then_some(0));
         let set = Arc::clone(&self.set);
+        exchange();
         set.replace_from(0, fresh.set.all());
         let (durable, rotations) = (self.durable, self.rotations);
         *self = Self { set, rotations, ..fresh };
@@ -374,7 +376,7 @@ impl Follower {
     }
 
     /// Segments below the first index are no more part of the log; their files are the writer's to remove.
-    fn drop_hidden(&mut self) {
+    fn drop_hidden(&mut self, exchange: &mut dyn FnMut()) {
         let first = self.state.first_index;
         let all = self.set.all();
         let count = all.iter().skip(1).take_while(|next| next.header.first_index <= first).count();
@@ -382,6 +384,7 @@ impl Follower {
             let kept = all.get(count..).unwrap_or_default().to_vec();
             let gone = all[..count].iter().filter_map(|segment| segment.end()).map(|end| end.payload_bytes).sum();
             self.sealed_payload_bytes = self.sealed_payload_bytes.saturating_sub(gone);
+            exchange();
             self.set.replace_from(0, kept);
         }
     }

@@ -85,6 +85,7 @@ pub fn recover(directory: &Directory, options: &SegmentOptions) -> Result<Recove
     let mut found = survey(directory, options, verify, false, &Care::default())?;
     if let Some(state) = &found.state
         && state.codec != options.codec
+        && !state.codec.is_empty()
     {
         let message = format!(
             "{} holds records of the codec '{}', and was opened with '{}'; open it with the first",

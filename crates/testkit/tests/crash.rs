@@ -20,7 +20,7 @@ fn no_crash_breaks_a_promise() {
         return;
     }
     let (wanted, began) = (number("VARVE_IMAGES").unwrap_or(IMAGES), Instant::now());
-    let (images, seeds) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (images, seeds) = (AtomicU64::new(0), AtomicU64::new(number("VARVE_FIRST_SEED").unwrap_or(0)));
     let work = || {
         while images.load(Ordering::Relaxed) < wanted {
             let seed = seeds.fetch_add(1, Ordering::Relaxed);

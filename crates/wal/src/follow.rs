@@ -32,6 +32,7 @@ impl Wal {
             next_index: AtomicU64::new(follower.visible()),
             first_index: AtomicU64::new(follower.first_index()),
             committed: AtomicU64::new(follower.commit()),
+            exchanges: AtomicU64::new(0),
             wakes: Wakes::default(),
             places: Places::default(),
             retainer: Retainer::default(),
@@ -68,16 +69,22 @@ impl Wal {
             return;
         }
         let mut follower = following.follower();
-        let followed = match follower.refresh(change) {
+        let mut exchange = None;
+        let mut begin = || {
+            exchange.get_or_insert_with(|| self.exchange());
+        };
+        let followed = match follower.refresh(change, &mut begin) {
             Ok(followed) => followed,
             Err(error) => {
                 let error = self.failure.set(error);
+                drop(exchange);
                 drop(follower);
                 self.listeners.tell(&News::Failed(error));
                 return;
             }
         };
         self.take_over(following, &follower, followed);
+        drop(exchange);
         let woken = if followed == Followed::default() {
             false
         } else {

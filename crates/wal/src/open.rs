@@ -80,6 +80,7 @@ impl Wal {
             next_index: AtomicU64::new(next_index),
             first_index: AtomicU64::new(found.first_index),
             committed: AtomicU64::new(committed),
+            exchanges: AtomicU64::new(0),
             wakes: Wakes::default(),
             places: Places::default(),
             retainer: Retainer::new(retention),

@@ -68,7 +68,8 @@ impl Place {
         self.move_to(next);
     }
 
-    fn interrupt(&self) {
+    /// What is ahead is to be read again.
+    pub(crate) fn interrupt(&self) {
         self.interrupted.store(true, Ordering::Release);
         if let Some(mirror) = &self.mirror {
             mirror.interrupt();

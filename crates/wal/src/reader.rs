@@ -17,7 +17,11 @@ impl Wal {
     /// Hands the verified bytes of record `index` to `read`. `None`: there is no such record (any more, or yet), or it is lost and that is
     /// known. A record still in the group buffer is read under the log's lock: `read` must be short.
     /// bench: get
-    pub fn get<R>(&self, index: u64, read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+    pub fn get<R>(&self, index: u64, mut read: impl FnMut(&[u8]) -> R) -> Result<Option<R>> {
+        self.steady(|| self.get_now(index, &mut read))
+    }
+
+    fn get_now<R>(&self, index: u64, read: &mut impl FnMut(&[u8]) -> R) -> Result<Option<R>> {
         self.check_open()?;
         if index < self.first_index() || index >= self.next_index() {
             return Ok(None);
@@ -57,6 +61,10 @@ impl Wal {
     /// Verifies record `index` where it lies, and gives the id of its segment, and start and end of the record in that file. `None`: it is not there, or
     /// not in whole pages that are written; [`Wal::get`] tells.
     pub fn place_of(&self, index: u64) -> Result<Option<(u64, u64, u64)>> {
+        self.steady(|| self.place_now(index))
+    }
+
+    fn place_now(&self, index: u64) -> Result<Option<(u64, u64, u64)>> {
         self.check_open()?;
         if index < self.first_index() || index >= self.next_index() {
             return Ok(None);
@@ -108,6 +116,10 @@ impl Wal {
     }
 
     fn cursor(&self, from: u64) -> Result<Cursor> {
+        self.steady(|| self.cursor_now(from))
+    }
+
+    fn cursor_now(&self, from: u64) -> Result<Cursor> {
         self.check_open()?;
         let (first, next) = (self.first_index(), self.next_index());
         if from < first || from > next {
@@ -187,7 +199,12 @@ impl WalReader {
             let Some(rest) = slab.get_mut(used..).filter(|rest| filled == 0 || rest.len() >= LEAST_AHEAD) else {
                 break;
             };
-            match self.fill(rest, table)? {
+            let step = match self.fill(rest, table) {
+                // What was filled before it is intact; the next call meets it again.
+                Err(_) if filled > 0 => break,
+                step => step?,
+            };
+            match step {
                 Fill::Needs(bytes) if filled == 0 => return Ok(Fill::Needs(bytes)),
                 Fill::Needs(_) | Fill::Records(0) => break,
                 Fill::Records(records) => {
@@ -209,20 +226,28 @@ impl WalReader {
         self.step(|wal, cursor, limit| cursor.fill_views(&wal.set, limit, table))
     }
 
-    fn step(&mut self, read: impl FnOnce(&Wal, &mut Cursor, u64) -> varve_segment::Result<Fill>) -> Result<Fill> {
-        self.wal.check_open()?;
-        if self.place.is_interrupted() {
-            self.rewind()?;
+    fn step(&mut self, mut read: impl FnMut(&Wal, &mut Cursor, u64) -> varve_segment::Result<Fill>) -> Result<Fill> {
+        loop {
+            self.wal.check_open()?;
+            let change = self.wal.change();
+            if self.place.is_interrupted() {
+                self.rewind()?;
+            }
+            let end = if self.gated { self.wal.committed() } else { self.wal.next_index() };
+            let limit = end.min(self.to);
+            let Some(cursor) = &mut self.cursor else { return Ok(Fill::Records(0)) };
+            let index = cursor.index();
+            let filled = self.wal.or_gone(index, read(&self.wal, cursor, limit));
+            if self.wal.change_is(change) {
+                let filled = filled?;
+                if matches!(filled, Fill::Records(count) if count > 0) {
+                    self.place.move_to(cursor.index());
+                }
+                return Ok(filled);
+            }
+            // Segments were exchanged under it: what it has read may be of both. From its place once more.
+            self.place.interrupt();
         }
-        let end = if self.gated { self.wal.committed() } else { self.wal.next_index() };
-        let limit = end.min(self.to);
-        let Some(cursor) = &mut self.cursor else { return Ok(Fill::Records(0)) };
-        let index = cursor.index();
-        let filled = self.wal.or_gone(index, read(&self.wal, cursor, limit))?;
-        if matches!(filled, Fill::Records(count) if count > 0) {
-            self.place.move_to(cursor.index());
-        }
-        Ok(filled)
     }
 
     /// Goes back to its place: what was filled and not returned is filled again.

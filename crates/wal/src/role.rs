@@ -1,6 +1,6 @@
 //! What a log is to this process: its writer, or one that follows the writer of another.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use varve_io::{Lock, Watch};
@@ -50,7 +50,53 @@ impl Following {
     }
 }
 
+/// Begun when the segments of a log are exchanged, ended when indexes and readers know of it. Under the lock of the end of the log.
+pub(crate) struct Exchange<'a>(&'a AtomicU64);
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
 impl Wal {
+    /// Segments are about to be exchanged. Who reads meanwhile looks again (a sequence lock: odd while it lasts).
+    pub(crate) fn exchange(&self) -> Exchange<'_> {
+        self.exchanges.fetch_add(1, Ordering::AcqRel);
+        Exchange(&self.exchanges)
+    }
+
+    /// Number of the exchange after which this is looked at. Waits for one under way.
+    #[inline]
+    pub(crate) fn change(&self) -> u64 {
+        loop {
+            let change = self.exchanges.load(Ordering::Acquire);
+            if change.is_multiple_of(2) {
+                return change;
+            }
+            // It lasts as long as that lock is held.
+            drop(self.active_end());
+        }
+    }
+
+    /// True if nothing has been exchanged since.
+    #[inline]
+    pub(crate) fn change_is(&self, change: u64) -> bool {
+        self.exchanges.load(Ordering::Acquire) == change
+    }
+
+    /// What `look` finds while no segments are exchanged.
+    #[inline]
+    pub(crate) fn steady<R>(&self, mut look: impl FnMut() -> R) -> R {
+        loop {
+            let change = self.change();
+            let seen = look();
+            if self.change_is(change) {
+                return seen;
+            }
+        }
+    }
+
     /// The writer's side, or the error of a log that is only read.
     #[inline]
     pub(crate) fn writing(&self) -> Result<&Writer> {

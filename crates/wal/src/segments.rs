@@ -115,6 +115,10 @@ impl Wal {
 
     /// Where record `index` lies; `None` if there is no such record.
     pub fn position_of(&self, index: u64) -> Result<Option<RecordPosition>> {
+        self.steady(|| self.position_now(index))
+    }
+
+    fn position_now(&self, index: u64) -> Result<Option<RecordPosition>> {
         self.check_open()?;
         if index < self.first_index() || index >= self.next_index() {
             return Ok(None);
@@ -134,6 +138,10 @@ impl Wal {
 
     /// Index of the record at `position`; `None` if none of the log is there.
     pub fn index_at(&self, position: RecordPosition) -> Result<Option<u64>> {
+        self.steady(|| self.index_now(position))
+    }
+
+    fn index_now(&self, position: RecordPosition) -> Result<Option<u64>> {
         self.check_open()?;
         let index = match self.active_index_at(position) {
             Some(index) => Some(index),

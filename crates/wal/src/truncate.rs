@@ -29,8 +29,11 @@ impl Wal {
         if let Some(index) = self.places.beyond(next_index) {
             return Err(Error::Busy { index });
         }
+        let exchange = self.exchange();
         self.announce(appender.cut(next_index, false))?;
-        self.moved_back(appender, next_index)
+        self.moved_back(&appender, next_index);
+        drop(exchange);
+        self.moved(appender, true)
     }
 
     /// Drops every record; the next one gets `next_index`, which may be any. Atomic, and durable with the next sync.
@@ -39,20 +42,23 @@ impl Wal {
             return Err(Error::OutOfRange { index: next_index, first: 0, last: MAX_INDEX });
         }
         let mut appender = self.writer()?;
+        let exchange = self.exchange();
         self.announce(appender.cut(next_index, true))?;
         self.first_index.store(next_index, Ordering::Release);
         self.committed.store(next_index, Ordering::Release);
-        self.moved_back(appender, next_index)
+        self.moved_back(&appender, next_index);
+        drop(exchange);
+        self.moved(appender, true)
     }
 
-    fn moved_back(self: &Arc<Self>, appender: Locked<'_>, next_index: u64) -> Result<()> {
+    /// Under the lock of `_appender`.
+    fn moved_back(&self, _appender: &Locked<'_>, next_index: u64) {
         if let Role::Writer(writer) = &self.role {
             writer.commit.cut(next_index);
         }
         self.next_index.store(next_index, Ordering::Release);
         self.committed.fetch_min(next_index, Ordering::AcqRel);
         self.places.cut(next_index);
-        self.moved(appender, true)
     }
 
     /// Drops every record before `index`. Atomic, and durable with the next sync; whole segments leave the disk after it.
@@ -98,11 +104,13 @@ impl Wal {
             state.commit = state.commit.max(index);
         });
         self.announce(appender.settle_state())?;
+        let exchange = self.exchange();
         let gone = self.set.retire_first(count, appender.bound());
         appender.forget_segments(&gone);
         self.first_index.store(index, Ordering::Release);
         self.committed.fetch_max(index, Ordering::AcqRel);
         self.places.trimmed();
+        drop(exchange);
         self.moved(appender, !gone.is_empty())?;
         Ok(gone)
     }

@@ -30,6 +30,8 @@ pub struct Wal {
     pub(crate) first_index: AtomicU64,
     /// Number of committed records, counted from index 0.
     pub(crate) committed: AtomicU64,
+    /// How often segments were exchanged, twice: odd while they are.
+    pub(crate) exchanges: AtomicU64,
     pub(crate) wakes: Wakes,
     pub(crate) places: Places,
     pub(crate) retainer: Retainer,
@@ -330,14 +332,16 @@ impl Wal {
     /// Files with unsynced bytes stay open: not too many of them. Retention looks at the log when it has a new segment.
     #[cold]
     fn rotated(self: &Arc<Self>, appender: Locked<'_>) {
-        let (wanted, bound) = (appender.wants_sync(), appender.bound());
+        let (wanted, needed, bound) = (appender.wants_sync(), appender.needs_sync(), appender.bound());
         let active = appender.end().0.header;
         drop(appender);
         if let Some(sealed) = self.set.by_id(active.id.saturating_sub(1)) {
             self.listeners.tell(&News::Rotated(SegmentInfo::of(&sealed, active.first_index)));
         }
         if wanted && let Role::Writer(writer) = &self.role {
-            let _told_by_the_next_write = writer.commit.request(self, bound);
+            // Where the thread does not keep up, who writes waits.
+            let _told_by_the_next_write =
+                if needed { self.reach(bound) } else { writer.commit.request(self, bound).map_err(Error::from) };
         }
         if self.retainer.rules().is_some() {
             let wal = Arc::downgrade(self);

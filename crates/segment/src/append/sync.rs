@@ -12,6 +12,9 @@ use crate::segment::Segment;
 /// More sealed segments than this are not left unsynced: each holds an open file.
 const MOST_UNSYNCED: usize = 64;
 
+/// More than these are waited for.
+const MOST_OPEN: usize = 256;
+
 /// What a sync has to do, and what it will have made durable then.
 #[derive(Debug)]
 pub struct Captured {
@@ -129,6 +132,11 @@ impl Appender {
             next_index: self.next_index,
             ticket: self.captures,
         })
+    }
+
+    /// True if so many files wait that nothing more should be added before they are synced: a process has so many descriptors.
+    pub fn needs_sync(&self) -> bool {
+        self.unsynced.len() > MOST_OPEN
     }
 
     /// True if so many files wait for a sync that one should be made soon.

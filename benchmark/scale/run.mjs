@@ -98,7 +98,7 @@ const text = `# Cost against size, ${result.date}
 
 ${Object.values(result.machine).join(', ')}. Records of 138 B; minimum (median) of ${rounds} rounds, each in a fresh process, page cache warm. \`npm run bench:scale\`.
 
-| records | open, closed cleanly | open after \`kill -9\`, all in the unsealed tail | get at random, copy | get, view | tail, from the start | recordsAsync | records as views |
+| records | open, in sealed segments | open, all in one unsealed segment: closed | after \`kill -9\`, synced | after \`kill -9\`, nothing synced: all is written and synced again | get at random, copy | get, view | tail, from the start | recordsAsync | records as views |
 |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 ${result.scale.map(({ records, open, get, scan, unsealed }) => `| ${records.toLocaleString('en')} | ${cell(open.ms, ' ms')} | ${cell(unsealed.closed?.ms, ' ms')} | ${cell(unsealed.synced?.ms, ' ms')} | ${cell(unsealed.unsynced?.ms, ' ms')} | ${cell(get.ns, ' ns')} | ${cell(get.views, ' ns')} | ${cell(scan.tail, ' ns')} | ${cell(scan.ahead, ' ns')} | ${cell(scan.views, ' ns')} |`).join('\n')}
 
@@ -106,7 +106,7 @@ ${result.scale.map(({ records, open, get, scan, unsealed }) => `| ${records.toLo
 |---|---:|---:|
 ${Object.entries(result.live).map(([job, { p50, p99 }]) => `| ${{ same: 'the append, in the same thread', worker: 'the append, in another worker', process: 'the write, in another process' }[job]} | ${cell(p50, ' µs')} | ${cell(p99, ' µs')} |`).join('\n')}
 ${result.memory === undefined ? '' : `
-Resident memory, MB, while 2 GB are appended: ${result.memory.append.join(', ')}; while a tail reads them: ${result.memory.read.join(', ')}. Pages of mapped files are counted in it: they are the system's to take back.
+Memory of its own (RssAnon), MB, while 2 GB are appended: ${result.memory.append.join(', ')}; while a tail reads them: ${result.memory.read.join(', ')}. Pages of mapped files are not counted: they are the page cache's, and the system takes them back.
 `}
 ![Cost against size](scale.svg)
 `

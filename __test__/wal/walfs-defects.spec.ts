@@ -2,12 +2,12 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 import { type VarveError, Wal, type WalOptions } from 'varve'
-import { firstLine, program, run, runCommand, start } from '../support/child.ts'
+import { firstLine, program, run, start } from '../support/child.ts'
 import { crashed, edit, flip, holds } from '../support/damage.ts'
 import { closedAfter, contents, freshDir, freshWal, segments, texts } from '../support/directory.ts'
+import { runWithFailingSync } from '../support/failing-sync.ts'
 import { until } from '../support/following.ts'
 import { thread } from '../support/thread.ts'
 
@@ -322,17 +322,9 @@ test('defect 12: a reader may be asked before its first record and after its las
 
 test('defect 13: after a sync has failed none reports success, and what was reported as failed is judged again by the next open', async (t) => {
   const dir = freshDir(t)
-  const trace = ['-f', '-qq', '-o', '/dev/null', '-e', 'trace=fdatasync,fsync', '-e', 'inject=fdatasync,fsync:error=EIO:when=20']
-  const usable = await runCommand('strace', [...trace, 'true']).then(({ code }) => code === 0, () => false)
-  if (!usable) {
-    t.log('strace is not here, or may not trace: no failing sync could be made, so this was not tried')
-    t.pass()
-    return
-  }
   // One fails; the next ones would succeed.
-  const end = await runCommand('strace', [...trace, process.execPath, fileURLToPath(program('sync-fails')), dir])
-  t.is(end.code, 0, end.stderr)
-  const met = JSON.parse(end.stdout) as Record<string, unknown> & { acknowledged: number }
+  const met = await runWithFailingSync<Record<string, unknown> & { acknowledged: number }>(t, '20', dir)
+  if (met === undefined) return
   for (const call of ['failure', 'append', 'syncSync', 'async', 'sync', 'rotate', 'close']) t.deepEqual(met[call], { code: 'VARVE_SYNC_FAILED', cause: 'EIO' }, call)
   const log = open(t, dir)
   t.true(log.nextIndex > met.acknowledged)

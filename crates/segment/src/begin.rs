@@ -42,7 +42,12 @@ pub(crate) fn state_frame(state: &State, header: &SegmentHeader) -> Vec<u8> {
         index: 0,
         distance: DISTANCE_UNKNOWN,
     };
-    let mut frame = [place_frame(&place, &payload).as_slice(), &payload].concat();
+    frame_of(&place, &payload)
+}
+
+/// The bytes of a frame, padding included.
+pub(crate) fn frame_of(place: &FramePlace, payload: &[u8]) -> Vec<u8> {
+    let mut frame = [place_frame(place, payload).as_slice(), payload].concat();
     frame.resize(frame_len(payload.len()), 0);
     frame
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use varve_format::{
     BatchFlags, Bound, DATA_START, DISTANCE_UNKNOWN, FOOTER_LEN, FRAME_HEADER_LEN, Frame, FrameKind, FramePlace,
-    SegmentHeader, State, frame_len, place_frame,
+    SegmentHeader, State,
 };
 use varve_io::{Access, File};
 
-use crate::begin::{fresh_header, state_frame};
+use crate::begin::{frame_of, fresh_header, state_frame};
 use crate::candidate::Candidate;
 use crate::care::Care;
 use crate::contents::scan;
@@ -103,9 +103,7 @@ pub fn copy_log(
             parts.pop();
         }
     }
-    let is_there =
-        |id: u64, salt: u64| there.iter().any(|one| one.header.id == id && one.header.salt == salt && one.sealed);
-    let missing: Vec<_> = parts.iter().filter(|part| !is_there(part.hold.header.id, part.hold.header.salt)).collect();
+    let missing: Vec<_> = parts.iter().filter(|part| !is_there(&there, part.hold)).collect();
     let first = first_index(source, &there, &parts);
     care.expect(missing.len() as u64, missing.iter().map(|part| part.end).sum());
 
@@ -168,6 +166,12 @@ pub fn copy_log(
         settle(target, Bound { segment, position }, next_index, log)?;
     }
     Ok(copied)
+}
+
+/// True if the target has a whole copy of `hold`.
+fn is_there(there: &[There], hold: &Hold) -> bool {
+    let header = &hold.header;
+    there.iter().any(|one| one.header.id == header.id && one.header.salt == header.salt && one.sealed)
 }
 
 fn part<'s>(source: &Source, hold: &'s Hold, active: bool) -> Result<Option<Part<'s>>> {
@@ -239,7 +243,7 @@ fn look(source: &Source, target: &Directory, options: &SegmentOptions) -> Result
             let written = match &found {
                 _ if !same => sealed || records > 0,
                 Some(found) => {
-                    !is_prefix(&*file, &*ours.open()?, found.positions.last(), found.end.min(ours.written()))?
+                    !has_same_end(&*file, &*ours.open()?, found.positions.last(), found.end.min(ours.written()))?
                 }
                 None => false,
             };
@@ -255,34 +259,19 @@ fn look(source: &Source, target: &Directory, options: &SegmentOptions) -> Result
     Ok(there)
 }
 
-/// True if all up to the last record at `last` is the same in both files, as far as they go.
-fn is_prefix(one: &dyn File, other: &dyn File, last: Option<&u32>, limit: u64) -> Result<bool> {
-    let Some(last) = last else { return Ok(true) };
-    let to = (u64::from(*last) * 8 + FRAME_HEADER_LEN as u64).min(limit);
-    // Behind the first state, which is written anew where the copy begins later. Other states are told by their kind.
-    let (mut a, mut b) = (vec![0; PIECE], vec![0; PIECE]);
-    let mut at = u64::from(*last) * 8;
-    while at < to {
-        let len = usize::try_from(to - at).unwrap_or(PIECE).min(PIECE);
-        let (read, of) = (one.read_at(&mut a[..len], at)?, other.read_at(&mut b[..len], at)?);
-        if read != of || a[..read] != b[..of] {
-            return Ok(false);
-        }
-        if read == 0 {
-            break;
-        }
-        at += read as u64;
-    }
-    Ok(true)
+/// True if the header of the last record's frame, at `last`, is the same in both files: its checks cover the record, its place and its index.
+fn has_same_end(one: &dyn File, other: &dyn File, last: Option<&u32>, limit: u64) -> Result<bool> {
+    let Some(position) = last.map(|last| u64::from(*last) * 8) else { return Ok(true) };
+    let len = usize::try_from(limit.saturating_sub(position)).unwrap_or(FRAME_HEADER_LEN).min(FRAME_HEADER_LEN);
+    let (mut ours, mut theirs) = ([0; FRAME_HEADER_LEN], [0; FRAME_HEADER_LEN]);
+    let read = [one.read_at(&mut ours[..len], position)?, other.read_at(&mut theirs[..len], position)?];
+    Ok(read[0] == read[1] && ours == theirs)
 }
 
 /// Index of the first record of the unbroken row that ends with `parts`.
 fn first_index(source: &Source, there: &[There], parts: &[Part<'_>]) -> u64 {
-    let present =
-        |id: u64, salt: u64| there.iter().any(|one| one.header.id == id && one.header.salt == salt && one.sealed);
-    let is_present = |hold: &Hold| {
-        present(hold.header.id, hold.header.salt) || parts.iter().any(|part| part.hold.header.id == hold.header.id)
-    };
+    let is_present =
+        |hold: &Hold| is_there(there, hold) || parts.iter().any(|part| part.hold.header.id == hold.header.id);
     let Some(last) = parts.last().map(|part| part.hold.header.id) else {
         return source.segments.first().map_or(0, |lowest| lowest.header.first_index);
     };
@@ -355,9 +344,7 @@ fn state_anew(header: &SegmentHeader, position: u64, frame: &Frame<'_>, first: u
         index: frame.index,
         distance: behind.unwrap_or(DISTANCE_UNKNOWN),
     };
-    let mut anew = [place_frame(&place, &payload).as_slice(), &payload].concat();
-    anew.resize(frame_len(payload.len()), 0);
-    Some((position, anew))
+    Some((position, frame_of(&place, &payload)))
 }
 
 /// Makes a segment under a temporary name, durable, and gives it its own.

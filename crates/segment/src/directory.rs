@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use varve_io::{Access, EntryKind, File, Job, Machine};
+use varve_io::{Access, EntryKind, File, Job, Lock, LockAttempt, Machine};
 
 use crate::error::{Error, Result};
 use crate::name::FileName;
@@ -115,6 +115,14 @@ impl Directory {
             names.push(name);
         }
         Ok(names)
+    }
+
+    /// Takes the lock of who writes in it; [`Error::Locked`] if another process has it.
+    pub fn lock(&self) -> Result<Box<dyn Lock>> {
+        match self.machine.lock(&self.file(FileName::Lock))? {
+            LockAttempt::Held(lock) => Ok(lock),
+            LockAttempt::Busy(pid) => Err(Error::Locked { path: self.path.to_path_buf(), pid }),
+        }
     }
 
     pub(crate) fn open(&self, name: FileName, access: Access) -> Result<Arc<dyn File>> {

@@ -21,15 +21,6 @@ pub struct DurableFile {
 impl DurableFile {
     /// The newest intact slot, if the file is there and has one.
     pub fn read(directory: &Directory) -> Result<Option<DurableSlot>> {
-        if !directory.names()?.contains(&FileName::Durable) {
-            return Ok(None);
-        }
-        let file = directory.open(FileName::Durable, Access::Read)?;
-        Ok(newest(&slots(&file)?))
-    }
-
-    /// The same without looking at the directory first.
-    pub(crate) fn peek(directory: &Directory) -> Result<Option<DurableSlot>> {
         match directory.open(FileName::Durable, Access::Read) {
             Ok(file) => Ok(newest(&slots(&file)?)),
             Err(error) if error.is_missing() => Ok(None),

@@ -20,7 +20,7 @@ use crate::name::FileName;
 use crate::options::SegmentOptions;
 use crate::recover::{cut_tail, damage, hidden, is_torn};
 use crate::scan::{Scanner, Step};
-use crate::segment::{Sealed, Segment};
+use crate::segment::{Sealed, Segment, find_frame};
 use crate::set::SegmentSet;
 use crate::survey::{Gap, Survey, survey};
 
@@ -189,18 +189,15 @@ impl Follower {
 
     /// Index of the record whose frame is at `position` of the active segment; `None` if none is.
     pub fn index_at(&self, position: u64) -> Option<u64> {
-        let entry = u32::try_from(position / 8).ok().filter(|_| position.is_multiple_of(8))?;
-        let at = self.positions.binary_search(&entry).ok()?;
-        Some(self.active.header.first_index + at as u64)
+        find_frame(&self.positions, position).map(|at| self.active.header.first_index + at as u64)
     }
 
-    /// Looks at what has changed.
-    /// Calls `exchange` before segments are taken out of the set, or replaced.
+    /// Looks at what has changed. Calls `exchange` before segments are taken out of the set, or replaced.
     pub fn refresh(&mut self, change: Change, exchange: &mut dyn FnMut()) -> Result<Followed> {
         let before = (self.next_index, self.open_batch, self.state.clone());
         self.read_on()?;
         let mut followed = Followed::default();
-        let slot = DurableFile::peek(&self.directory)?.filter(|slot| slot.log == self.active.header.log);
+        let slot = DurableFile::read(&self.directory)?.filter(|slot| slot.log == self.active.header.log);
         if let Some(slot) = slot {
             self.durable = self.durable.max((slot.bound(), slot.next_index.min(self.cut_behind(slot.segment))));
         }
@@ -213,7 +210,7 @@ impl Follower {
             // The slot was read after the frames, and is written after them: they must be here by now.
             self.read_on()?;
             let end = Bound { segment: self.active.header.id, position: self.active.written() };
-            let still = DurableFile::peek(&self.directory)?.is_some_and(|slot| {
+            let still = DurableFile::read(&self.directory)?.is_some_and(|slot| {
                 slot.log == self.active.header.log && slot.bound() > end && slot.bound() >= self.durable.0
             });
             if still && self.look_for_cut(exchange)?.is_none() && self.active_is_there()? {

@@ -15,6 +15,12 @@ use crate::scan::{Scanner, Step, payload_bytes};
 /// Views are of whole pages: of the largest that the processor may have, since a page that is still written to must not be in a view.
 const VIEW_PAGE: u64 = if cfg!(target_arch = "x86_64") { 4 << 10 } else { 64 << 10 };
 
+/// Which of the frames whose `positions`, divided by 8, rise is at `position`.
+pub(crate) fn find_frame(positions: &[u32], position: u64) -> Option<usize> {
+    let entry = u32::try_from(position / 8).ok().filter(|_| position.is_multiple_of(8))?;
+    positions.binary_search(&entry).ok()
+}
+
 /// As much of `written` as views may show.
 pub(crate) fn whole_pages(written: u64) -> u64 {
     written / VIEW_PAGE * VIEW_PAGE
@@ -361,15 +367,14 @@ impl Segment {
 
     /// Index of the record whose frame is at `position` of a sealed segment; `None` if none is.
     pub fn index_at(self: &Arc<Self>, position: u64) -> Result<Option<u64>> {
-        let Ok(entry) = u32::try_from(position / 8) else { return Ok(None) };
         let positions = self.positions()?;
         // Those of lost records are 0, wherever they are: a search by halves would be led astray.
         let found = if self.damaged {
-            positions.iter().position(|known| *known == entry)
+            positions.iter().position(|entry| *entry != 0 && u64::from(*entry) * 8 == position)
         } else {
-            positions.binary_search(&entry).ok()
+            find_frame(&positions, position)
         };
-        Ok(found.filter(|_| entry > 0 && position.is_multiple_of(8)).map(|at| self.header.first_index + at as u64))
+        Ok(found.map(|at| self.header.first_index + at as u64))
     }
 
     /// The error for a record that should be here and is not.

@@ -85,12 +85,7 @@ impl Wal {
         };
         self.take_over(following, &follower, followed);
         drop(exchange);
-        let woken = if followed == Followed::default() {
-            false
-        } else {
-            let wakes = [&self.wakes.appended, &self.wakes.committed];
-            wakes.map(|wake| wake.swap(false, Ordering::Relaxed)) != [false; 2]
-        };
+        let woken = followed != Followed::default() && self.wakes.take_all();
         drop(follower);
         if woken {
             self.listeners.tell(&News::Moved);

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
-use varve_io::{LockAttempt, Machine};
-use varve_segment::{Appender, Directory, Failure, FileName, SegmentOptions, SegmentSet, recover};
+use varve_io::Machine;
+use varve_segment::{Appender, Directory, Failure, SegmentOptions, SegmentSet, recover};
 
 use crate::appender_lock::AppenderLock;
 use crate::error::Result;
@@ -28,10 +28,7 @@ impl Wal {
         }
         let directory = Directory::new(machine, dir);
         directory.names()?;
-        let lock = match directory.machine().lock(&directory.file(FileName::Lock))? {
-            LockAttempt::Held(lock) => lock,
-            LockAttempt::Busy(pid) => return Err(varve_segment::Error::Locked { path: dir.to_path_buf(), pid }.into()),
-        };
+        let lock = directory.lock()?;
         Self::open_locked(directory, options, lock, retention)
     }
 

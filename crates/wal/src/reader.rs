@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use varve_format::FRAME_HEADER_LEN;
-use varve_segment::{Cursor, Fill, Table};
+use varve_segment::{Cursor, Fill, Segment, Table};
 
 use crate::error::{Error, Result};
 use crate::place::{Mirror, Place};
@@ -65,20 +65,7 @@ impl Wal {
     }
 
     fn place_now(&self, index: u64) -> Result<Option<(u64, u64, u64)>> {
-        self.check_open()?;
-        if index < self.first_index() || index >= self.next_index() {
-            return Ok(None);
-        }
-        let found = match self.active_position(index) {
-            Some(found) => Some(found),
-            None => match self.set.find(index) {
-                Some(segment) => {
-                    let position = self.or_gone(index, segment.position_of(index))?;
-                    position.map(|position| (segment, position))
-                }
-                None => None,
-            },
-        };
+        let found = self.located(index)?;
         let Some((segment, position)) = found.filter(|(segment, position)| *position < segment.whole_pages()) else {
             return Ok(None);
         };
@@ -86,6 +73,20 @@ impl Wal {
         let start = position + FRAME_HEADER_LEN as u64;
         let end = start + len as u64;
         Ok((end <= segment.whole_pages()).then_some((segment.header.id, start, end)))
+    }
+
+    /// The segment and position of record `index`; `None` if it is not there. To be asked while no segments are exchanged.
+    pub(crate) fn located(&self, index: u64) -> Result<Option<(Arc<Segment>, u64)>> {
+        self.check_open()?;
+        if index < self.first_index() || index >= self.next_index() {
+            return Ok(None);
+        }
+        if let Some(found) = self.active_position(index) {
+            return Ok(Some(found));
+        }
+        let Some(segment) = self.set.find(index) else { return Ok(None) };
+        let position = self.or_gone(index, segment.position_of(index))?;
+        Ok(position.map(|position| (segment, position)))
     }
 
     /// A file may have been removed since it was looked for: by retention, or by the writer that is followed.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use varve_io::{LockAttempt, Machine};
-use varve_segment::{Care, Directory, Error as SegmentError, FileName, Inspection, repair};
+use varve_io::Machine;
+use varve_segment::{Care, Directory, Inspection, repair};
 
 use crate::check::{CheckReport, Damage};
 use crate::error::Result;
@@ -47,10 +47,7 @@ pub fn recover(machine: Arc<dyn Machine>, dir: &Path, care: &Care) -> Result<Rec
         let none = varve_segment::inspect(&directory, &options, false, care)?;
         return Ok(RecoverReport::new(none, 0, Vec::new()));
     }
-    let lock = match directory.machine().lock(&directory.file(FileName::Lock))? {
-        LockAttempt::Held(lock) => lock,
-        LockAttempt::Busy(pid) => return Err(SegmentError::Locked { path: dir, pid }.into()),
-    };
+    let lock = directory.lock()?;
     let repaired = repair(&directory, &options, care);
     drop(lock);
     let repaired = repaired?;

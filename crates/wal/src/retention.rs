@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use varve_segment::Segment;
 
 use crate::error::{Error, Result};
+use crate::listen::News;
 use crate::options::WalOptions;
 use crate::segments::SegmentInfo;
 use crate::writer::Wal;
@@ -137,8 +138,10 @@ impl Wal {
 
     /// Asks `listener` no more. A question that it has not answered is answered with no.
     pub(crate) fn object_no_more(self: &Arc<Self>, listener: u64) {
-        lock(&self.retainer.desk).askers.retain(|asker| *asker != listener);
-        let number = lock(&self.retainer.desk).number;
+        let mut desk = lock(&self.retainer.desk);
+        desk.askers.retain(|asker| *asker != listener);
+        let number = desk.number;
+        drop(desk);
         self.answer(listener, number, 0);
     }
 
@@ -196,7 +199,7 @@ impl Wal {
         } else {
             desk.open = Some(open);
             drop(desk);
-            self.tell_may_delete(question);
+            self.listeners.tell(&News::MayDelete(question));
         }
         Ok(number)
     }

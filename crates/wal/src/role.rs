@@ -44,6 +44,13 @@ pub(crate) struct Wakes {
     pub(crate) committed: AtomicBool,
 }
 
+impl Wakes {
+    /// Everybody who waits is to be woken; false if nobody does.
+    pub(crate) fn take_all(&self) -> bool {
+        [&self.appended, &self.committed].map(|wake| wake.swap(false, Ordering::Relaxed)) != [false; 2]
+    }
+}
+
 impl Following {
     pub(crate) fn follower(&self) -> MutexGuard<'_, Follower> {
         self.follower.lock().unwrap_or_else(PoisonError::into_inner)

@@ -115,24 +115,7 @@ impl Wal {
 
     /// Where record `index` lies; `None` if there is no such record.
     pub fn position_of(&self, index: u64) -> Result<Option<RecordPosition>> {
-        self.steady(|| self.position_now(index))
-    }
-
-    fn position_now(&self, index: u64) -> Result<Option<RecordPosition>> {
-        self.check_open()?;
-        if index < self.first_index() || index >= self.next_index() {
-            return Ok(None);
-        }
-        let found = match self.active_position(index) {
-            Some(found) => Some(found),
-            None => match self.set.find(index) {
-                Some(segment) => {
-                    let position = self.or_gone(index, segment.position_of(index))?;
-                    position.map(|position| (segment, position))
-                }
-                None => None,
-            },
-        };
+        let found = self.steady(|| self.located(index))?;
         Ok(found.map(|(segment, offset)| RecordPosition { segment: segment.header.id, offset }))
     }
 

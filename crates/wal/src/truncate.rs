@@ -138,10 +138,9 @@ impl Wal {
 
     /// Wakes all who wait; with `sync` what has been dropped is made durable soon, so that its files can go.
     fn moved(self: &Arc<Self>, appender: Locked<'_>, sync: bool) -> Result<()> {
-        let (wakes, bound) = (&self.wakes, appender.bound());
-        let woken = [&wakes.appended, &wakes.committed].map(|wake| wake.swap(false, Ordering::Relaxed));
+        let (bound, woken) = (appender.bound(), self.wakes.take_all());
         drop(appender);
-        if woken != [false; 2] {
+        if woken {
             self.listeners.tell(&News::Moved);
         }
         if sync

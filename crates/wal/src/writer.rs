@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::listen::{Listener, Listeners, News};
 use crate::options::{MAX_BATCH_BYTES, MAX_INDEX};
 use crate::place::Places;
-use crate::retention::{Question, Retainer};
+use crate::retention::Retainer;
 use crate::role::{Role, Wakes};
 use crate::segments::SegmentInfo;
 use crate::stats::RecoveryReport;
@@ -120,14 +120,17 @@ impl Wal {
         }
     }
 
+    /// Gives the appender up; if it has rotated since it had done so `rotations` times, that is seen to.
+    fn let_go(self: &Arc<Self>, appender: Locked<'_>, rotations: u64) {
+        if appender.rotations() != rotations {
+            self.rotated(appender);
+        }
+    }
+
     #[cold]
     fn published(self: &Arc<Self>, appender: Locked<'_>, rotations: u64) {
         let wakes = self.wakes.appended.swap(false, Ordering::Relaxed);
-        if appender.rotations() == rotations {
-            drop(appender);
-        } else {
-            self.rotated(appender);
-        }
+        self.let_go(appender, rotations);
         if wakes {
             self.listeners.tell(&News::Moved);
         }
@@ -214,9 +217,7 @@ impl Wal {
         let mut appender = self.writer()?;
         let rotations = appender.rotations();
         self.announce(appender.flush())?;
-        if appender.rotations() != rotations {
-            self.rotated(appender);
-        }
+        self.let_go(appender, rotations);
         Ok(())
     }
 
@@ -226,11 +227,7 @@ impl Wal {
         let rotations = appender.rotations();
         self.announce(appender.settle_state())?;
         let target = appender.bound();
-        if appender.rotations() == rotations {
-            drop(appender);
-        } else {
-            self.rotated(appender);
-        }
+        self.let_go(appender, rotations);
         self.reach(target)?;
         Ok(self.durable_index())
     }
@@ -254,11 +251,7 @@ impl Wal {
         let rotations = appender.rotations();
         self.announce(appender.flush())?;
         let (target, ticket) = (appender.bound(), appender.ticket());
-        if appender.rotations() == rotations {
-            drop(appender);
-        } else {
-            self.rotated(appender);
-        }
+        self.let_go(appender, rotations);
         let requested = self.writing()?.commit.request(self, target);
         self.announce(requested)?;
         Ok(ticket)
@@ -280,19 +273,18 @@ impl Wal {
         self.object_no_more(id);
     }
 
-    pub(crate) fn tell_may_delete(&self, question: Arc<Question>) {
-        self.listeners.tell(&News::MayDelete(question));
-    }
-
     /// Asks that listeners be told, once, when the log has moved on from `seen`: index of the next record, or of the first that is not committed
     /// if `gated`. False if it has by now, and they will not be.
     pub fn wake_at(&self, seen: u64, gated: bool) -> bool {
         let wait = || {
-            let now = if gated { self.committed() } else { self.next_index() };
-            let (wakes, other) = (&self.wakes.appended, &self.wakes.committed);
+            let (now, wake) = if gated {
+                (self.committed(), &self.wakes.committed)
+            } else {
+                (self.next_index(), &self.wakes.appended)
+            };
             let waits = now == seen && !self.is_closed();
             if waits {
-                if gated { other } else { wakes }.store(true, Ordering::Relaxed);
+                wake.store(true, Ordering::Relaxed);
             }
             waits
         };

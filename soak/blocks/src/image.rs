@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::Outcome;
 use crate::history::{self, Step};
 use crate::record::{Told, read};
-use crate::rng::Rng;
+use varve_testkit::Rng;
 
 const PAGE: usize = 4096;
 

@@ -8,8 +8,8 @@ use varve_wal::{Care, Fill, TABLE_LEN, Wal, WalOptions, check};
 
 use crate::Outcome;
 use crate::history::{self, Log, Step, record};
-use crate::rng::Rng;
 use crate::write::options;
+use varve_testkit::Rng;
 
 /// Compares the log in `dir` with the journal: the disk had been told `told` things.
 pub fn look(dir: &Path, journal: &Path, told: u64, seed: u64) -> Outcome {

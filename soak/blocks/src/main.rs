@@ -9,7 +9,6 @@ mod history;
 mod image;
 mod look;
 mod record;
-mod rng;
 mod serve;
 mod write;
 

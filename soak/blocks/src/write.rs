@@ -12,7 +12,7 @@ use varve_wal::{Wal, WalOptions};
 
 use crate::Outcome;
 use crate::history::{Log, Step, record};
-use crate::rng::Rng;
+use varve_testkit::Rng;
 
 /// How the log under test is opened.
 pub fn options() -> WalOptions {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use varve_format::FRAME_HEADER_LEN;
 
 use super::Appender;
-use crate::segment::Segment;
+use crate::segment::{Segment, find_frame};
 
 impl Appender {
     /// Position of record `index`, and the segment, if it is in the active one.
@@ -35,9 +35,7 @@ impl Appender {
 
     /// Index of the record whose frame is at `position` of the active segment; `None` if none is.
     pub fn index_at(&self, position: u64) -> Option<u64> {
-        let entry = u32::try_from(position / 8).ok().filter(|_| position.is_multiple_of(8))?;
-        let at = self.positions.binary_search(&entry).ok()?;
-        Some(self.active.header.first_index + at as u64)
+        find_frame(&self.positions, position).map(|at| self.active.header.first_index + at as u64)
     }
 
     /// Copies whole bytes of the buffer from `position` of `segment` on into `slab`; for [`crate::Cursor::fill`].

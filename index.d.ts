@@ -172,6 +172,15 @@ interface SegmentInfo {
   /** It is no more part of the log; its file goes when nobody holds it. */
   pendingDeletion: boolean;
 }
+/** What happens to the segments of a log; never told inside the call that brings it about. */
+interface SegmentEvents {
+  /** A segment was sealed. */
+  rotate: [sealed: SegmentInfo];
+  /** The file of a segment is gone. */
+  delete: [deleted: SegmentInfo];
+  /** The engine has failed: a write or a sync did; or `mayDelete` threw. Without a listener nothing is thrown. */
+  error: [error: VarveError];
+}
 interface EngineStats {
   /** Bytes accepted and not yet handed to the system. */
   pendingBytes: number;
@@ -204,6 +213,45 @@ interface WalStats extends EngineStats {
     p99: number;
     max: number;
   };
+}
+interface LogStats extends EngineStats {
+  /** Version of the format of its files. */
+  version: number;
+  /** Messages held; those before `startOffset` that share a segment with later ones are counted. */
+  messages: number;
+  /** Of the files, as far as they are used. */
+  bytes: number;
+  /** Of index files. */
+  indexBytes: number;
+  /** That indexes take in memory. */
+  indexMemoryBytes: number;
+  segments: number;
+  startOffset: number;
+  nextOffset: number;
+  durableOffset: number;
+  /** As if every reader stopped at the gate. */
+  highWaterMark: number;
+  /** Names of the codecs of keys and of values. */
+  codec: string;
+  /** Segments that were removed from the log, and whose files are held by so many readers and pins. */
+  pinned: {
+    segments: number;
+    bytes: number;
+    references: number;
+  };
+  rotations: number;
+  syncs: number;
+  /** Of the syncs of this process, in microseconds. */
+  syncMicros: {
+    p50: number;
+    p99: number;
+    max: number;
+  };
+}
+interface CursorState {
+  name: string;
+  offset: number;
+  holdRetention: boolean;
 }
 /**
 * How far a write has got when its call returns:
@@ -270,6 +318,19 @@ interface WriteOptions {
 interface Expected {
   expectedIndex?: number;
 }
+interface ScanOptions {
+  /** Views of the mapped file instead of copies, where whole pages of it are written: valid for as long as they are held; writing to one reaches no file. */
+  zeroCopy?: boolean;
+  /** Aborted, the next step throws an `AbortError`. */
+  signal?: AbortSignal;
+}
+/** Where a scan begins and ends. */
+interface ScanRange {
+  /** Index of the first record; default: the first there is. */
+  from?: number;
+  /** Excluded; default: the end as of each step. */
+  to?: number;
+}
 interface WalRecord<T = Bytes> {
   readonly index: number;
   readonly data: T;
@@ -288,28 +349,6 @@ interface WalReader<T = Bytes> extends Disposable {
   /** Goes before the record at `index`, which may be `nextIndex`. VARVE_OUT_OF_RANGE outside of the log. */
   seek(index: number): void;
   close(): void;
-}
-/** What happens to the segments of a log; never told inside the call that brings it about. */
-interface SegmentEvents {
-  /** A segment was sealed. */
-  rotate: [sealed: SegmentInfo];
-  /** The file of a segment is gone. */
-  delete: [deleted: SegmentInfo];
-  /** The engine has failed: a write or a sync did; or `mayDelete` threw. Without a listener nothing is thrown. */
-  error: [error: VarveError];
-}
-interface ScanOptions {
-  /** Views of the mapped file instead of copies, where whole pages of it are written: valid for as long as they are held; writing to one reaches no file. */
-  zeroCopy?: boolean;
-  /** Aborted, the next step throws an `AbortError`. */
-  signal?: AbortSignal;
-}
-/** Where a scan begins and ends. */
-interface ScanRange {
-  /** Index of the first record; default: the first there is. */
-  from?: number;
-  /** Excluded; default: the end as of each step. */
-  to?: number;
 }
 /**
 * A write-ahead log: records by index. Every append is given its index at the call, in call order, and is visible at once to all readers
@@ -434,6 +473,283 @@ declare class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
   [Symbol.dispose](): void;
   [Symbol.asyncDispose](): Promise<void>;
 }
+/** `null` is "no key", and "no value": a message that deletes its key. An empty string or buffer is neither. */
+interface MessageInput<K = Bytes, V = Bytes> {
+  key?: Input<K> | null;
+  value: Input<V> | null;
+  /** Milliseconds since the Unix epoch, kept in microseconds. Default: now. */
+  time?: number | Date;
+  headers?: Record<string, BytesLike>;
+}
+/**
+* A message. `key`, `value` and `headers` are decoded when they are first looked at, so that what is not needed costs nothing: they are accessors of its class, and
+* a codec that throws does so there. `toJSON()` gives all of it as a plain object.
+*/
+interface Message<K = Bytes, V = Bytes> {
+  readonly offset: number;
+  /** Milliseconds since the Unix epoch; a fraction holds the microseconds. */
+  readonly time: number;
+  readonly key: K | null;
+  readonly value: V | null;
+  readonly headers: Readonly<Record<string, Bytes>>;
+}
+/** 'snappy' and 'lz4' are block codecs. What does not get smaller is kept as it is. */
+type Compression = "none" | "snappy" | "lz4" | "gzip" | "zstd" | {
+  codec: "zstd";
+  level?: number;
+  dictionary?: "auto" | "off";
+} | {
+  codec: "gzip";
+  level?: number;
+};
+interface LogOptions extends OpenOptions {
+  /** Kept in the log; changed with `Log.migrate`, never by opening. Default both false. */
+  indexes?: {
+    key?: boolean;
+    time?: boolean;
+  };
+  /** Bytes at which a new segment is begun. Default 16 MiB; 64 KiB to 1 GiB. */
+  segmentSize?: number;
+  /** Of what this handle appends. Default 'none'. */
+  compression?: Compression;
+  /** Readers stop at the high-water mark, which `advanceHighWaterMark()` moves. Default false: it follows each append. */
+  commitGate?: boolean;
+}
+interface AppendOptions {
+  compression?: Compression;
+  /** Makes a retried append harmless: a batch seen before is not written twice, an older epoch is `VARVE_FENCED`. `epoch` has 32 bits. */
+  producer?: {
+    id: number;
+    epoch: number;
+    sequence: number;
+  };
+  /** An older epoch than the log has seen is `VARVE_FENCED`. */
+  leaderEpoch?: number;
+  /** Else `VARVE_CONFLICT`. */
+  expectedOffset?: number;
+}
+/** 'start': the first message still held. 'end': what is appended from now on. */
+type Seek = number | "start" | "end";
+interface ConsumeOptions<K> {
+  /** Messages; default 10,000. */
+  max?: number;
+  /** Of keys, headers and values together; the first message is given whatever it has. Default 16 MiB. */
+  maxBytes?: number;
+  /** Only messages of this key; null: those without one. */
+  key?: Input<K> | null;
+  /** Excluded. */
+  to?: number;
+}
+interface Consumed<K, V> {
+  messages: Message<K, V>[];
+  /** Where to go on. */
+  nextOffset: number;
+}
+/** A consumer's place, by name, kept in the log itself: durable with the next sync. */
+interface Cursor extends Disposable {
+  readonly name: string;
+  /** Where to go on: the offset after the last one saved. */
+  readonly offset: number;
+  save(nextOffset: number): void;
+  saveAsync(nextOffset: number, options?: WriteOptions): Promise<void>;
+  /** Removes it from the log. */
+  delete(): void;
+}
+type OneOf<T> = { [P in keyof T]: { [Q in P]: T[Q] } & { [Q in Exclude<keyof T, P>]?: never } }[keyof T];
+/** Which messages a trim or a search means: one rule at a time. The first four remove from the start of the log only. */
+type Rule = OneOf<{
+  /** As long as messages are older than this. */olderThan: number | Date;
+  beforeOffset: number; /** Until so many are left. */
+  keepMessages: number; /** Until those left take so many bytes, by `sizeOf`. */
+  keepBytes: number; /** Older messages whose key comes again later in the log. */
+  updatesBefore: number | Date; /** Older messages without a value, and with nothing for their key before them. */
+  deletesBefore: number | Date;
+}>;
+interface RewriteOptions extends CareOptions {
+  /** Between one segment and the next: a pause in milliseconds, or a wait of the caller's own. */
+  pause?: number | ((signal?: AbortSignal) => Promise<void>);
+}
+/** The cheapest way through a log: no object a message. Begins before its first message. */
+interface LogReader<K = Bytes, V = Bytes> extends Disposable {
+  /** Moves to the next message; false at the end as it is now (advance again later), or at the commit gate. */
+  advance(): boolean;
+  readonly offset: number;
+  readonly time: number;
+  /** The value is `buffer[start .. end]`, empty for null; lent until the next `advance()`. */
+  readonly buffer: Buffer;
+  /** The key is `buffer[keyStart .. keyEnd]`; -1 for null. */
+  readonly keyStart: number;
+  readonly keyEnd: number;
+  readonly start: number;
+  readonly end: number;
+  /** The key, decoded; bytes are a copy that may be kept. */
+  key(): K | null;
+  value(): V | null;
+  /** Goes before the message at an offset, or the next one left. VARVE_OUT_OF_RANGE outside of the log. */
+  seek(to: Seek): void;
+  close(): void;
+}
+/** What one message has beside its key and its value. */
+interface MessageFacts {
+  /** Milliseconds since the Unix epoch, kept in microseconds. Default: now. */
+  time?: number | Date;
+  headers?: Record<string, BytesLike>;
+}
+/**
+* A message log: messages by offset, as in a partition of Kafka. Every append is given its offset at the call, in call order, and is visible at once to all readers
+* in the process, in every worker thread that opened the same directory. When it is durable is a matter of `Durability`, which belongs to the handle, as codecs,
+* `compression` and `commitGate` do. Messages are always copies: `zeroCopy` is taken, and changes nothing. Opened by `open` or `openSync`; a second open in the process shares the log, and a second process is refused.
+*/
+declare class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
+  #private;
+  /** The directory, as an absolute path. */
+  readonly dir: string;
+  private constructor();
+  /**
+  * Opens the log in `dir`, creating it if need be, and recovers it: a torn tail is cut and reported in `stats().recovery`. Rejects with VARVE_LOCKED (`pid`) if
+  * another process has it, VARVE_CORRUPT if what was durable is damaged, VARVE_INVALID_ARGUMENT if it was made with other codecs or indexes.
+  */
+  static open(dir: string, options?: LogOptions): Promise<Log>;
+  static open<K, V>(dir: string, options: LogOptions & {
+    key: Codec<K>;
+    value: Codec<V>;
+  }): Promise<Log<K, V>>;
+  static open<V>(dir: string, options: LogOptions & {
+    value: Codec<V>;
+    key?: never;
+  }): Promise<Log<Bytes, V>>;
+  /** As `open`, on this thread. */
+  static openSync(dir: string, options?: LogOptions): Log;
+  static openSync<K, V>(dir: string, options: LogOptions & {
+    key: Codec<K>;
+    value: Codec<V>;
+  }): Log<K, V>;
+  static openSync<V>(dir: string, options: LogOptions & {
+    value: Codec<V>;
+    key?: never;
+  }): Log<Bytes, V>;
+  /** Lowest offset still held; `nextOffset` when there is none. */
+  get startOffset(): number;
+  /** Offset of the next message. */
+  get nextOffset(): number;
+  /** Where readers stop: the last committed offset + 1, with `commitGate`; else `nextOffset`. */
+  get highWaterMark(): number;
+  /** Every message below it is durable. */
+  get durableOffset(): number;
+  /** Appends one message and returns its offset. Blocks for the system or the disk only where the handle's durability says so. */
+  append(value: Input<V> | null, key?: Input<K> | null, options?: AppendOptions & MessageFacts): number;
+  /** Appends at the call, as `append` does; resolves to the offset when the level is reached. */
+  appendAsync(value: Input<V> | null, key?: Input<K> | null, options?: AppendOptions & WriteOptions & MessageFacts): Promise<number>;
+  /** Appends all or nothing, as seen by readers and by recovery, and returns the offset of the first. At most 32 MiB. */
+  appendBatch(messages: readonly MessageInput<K, V>[], options?: AppendOptions): number;
+  appendBatchAsync(messages: readonly MessageInput<K, V>[], options?: AppendOptions & WriteOptions): Promise<number>;
+  /**
+  * Some messages from `from` on, and where to go on: `max` and `maxBytes` say how many. A deleted offset reads on from the next one left. May give no message and
+  * a larger `nextOffset`. VARVE_OUT_OF_RANGE before `startOffset` and past `nextOffset`.
+  */
+  consume(from: Seek, options?: ConsumeOptions<K> & {
+    zeroCopy?: boolean;
+  }): Consumed<K, V>;
+  /** As `consume`, off this thread. */
+  consumeAsync(from: Seek, options?: ConsumeOptions<K>): Promise<Consumed<K, V>>;
+  /**
+  * As `consume`; when it has caught up, it waits until there is something. Rejects with an `AbortError` when `signal` aborts, and with VARVE_CLOSED when the log
+  * is closed meanwhile.
+  */
+  consumeBlocking(from: Seek, options?: ConsumeOptions<K> & {
+    signal?: AbortSignal;
+  }): Promise<Consumed<K, V>>;
+  /** The messages from `from` (default: the first held) up to `to`, excluded (default: the end as of each step). VARVE_OUT_OF_RANGE if they are removed meanwhile. */
+  messages(options?: ScanOptions & {
+    from?: number;
+    to?: number;
+    key?: Input<K> | null;
+  }): IterableIterator<Message<K, V>>;
+  /** The same, read and checked ahead on another thread. */
+  messagesAsync(options?: ScanOptions & {
+    from?: number;
+    to?: number;
+    key?: Input<K> | null;
+  }): AsyncIterableIterator<Message<K, V>>;
+  /** The cheapest way through: no object a message. */
+  reader(options?: {
+    from?: Seek;
+    zeroCopy?: boolean;
+  }): LogReader<K, V>;
+  /**
+  * All messages from `from` (default 'start') on, then waits for more until `signal` aborts or the log closes. What is far behind is read and checked ahead on
+  * another thread. Messages are read as they are asked for: a slow consumer holds nothing up.
+  */
+  subscribe(options?: ScanOptions & {
+    from?: Seek;
+    key?: Input<K> | null;
+  }): AsyncIterableIterator<Message<K, V>>;
+  /** Resolves to `nextOffset` once readers may see the message at `offset`. Rejects with VARVE_CLOSED if the log is closed before. */
+  waitFor(offset: number, options?: {
+    signal?: AbortSignal;
+  }): Promise<number>;
+  /** A deleted offset is undefined; outside of the log is VARVE_OUT_OF_RANGE. Of an empty log the 'first' and the 'last' are undefined. May meet the disk. */
+  get(offset: number | "first" | "last"): Message<K, V> | undefined;
+  /** As `get`, off this thread. */
+  getAsync(offset: number | "first" | "last"): Promise<Message<K, V> | undefined>;
+  /** The last message of a key; null: of those without one. VARVE_NO_INDEX without `indexes: { key: true }`. */
+  getByKey(key: Input<K> | null): Message<K, V> | undefined;
+  /** As `getByKey`, off this thread. */
+  getByKeyAsync(key: Input<K> | null): Promise<Message<K, V> | undefined>;
+  /** The offset of that message. */
+  offsetByKey(key: Input<K> | null): number | undefined;
+  /** The message of the lowest offset whose time is `time` or later. VARVE_NO_INDEX without `indexes: { time: true }`. */
+  getByTime(time: number | Date): Message<K, V> | undefined;
+  /** As `getByTime`, off this thread. */
+  getByTimeAsync(time: number | Date): Promise<Message<K, V> | undefined>;
+  /** The offset and the time of that message. */
+  offsetByTime(time: number | Date): {
+    offset: number;
+    time: number;
+  } | undefined;
+  /**
+  * The consumer's place of this name, which is made at `from` (default 'start') if there is none. `holdRetention` keeps what it has not yet read; left out, it
+  * stays as it is.
+  */
+  cursor(name: string, options?: {
+    from?: Seek;
+    holdRetention?: boolean;
+  }): Cursor;
+  /** All cursors, by name. */
+  cursors(): CursorState[];
+  /** Commits all messages below `to`: with `commitGate`, readers see them. Never moves back. Kept across opens by the next `sync()`. */
+  advanceHighWaterMark(to: number): void;
+  /** The offsets of the messages that a rule means. */
+  find(rule: Rule, options?: {
+    signal?: AbortSignal;
+  }): Promise<number[]>;
+  /** Removes messages from wherever they are; `offsets` of the result are those that were there. Offsets are never used again. */
+  delete(offsets: Iterable<number>, options?: RewriteOptions): Promise<RemoveResult & {
+    offsets: number[];
+  }>;
+  /** `find` and `delete` in one. Called off, what was done stays done. */
+  trim(rule: Rule, options?: RewriteOptions): Promise<RemoveResult>;
+  /** Removes replaced messages, and deletes that have nothing left to delete, older than `before` (default: now). What has no key stays. */
+  compact(options?: RewriteOptions & {
+    before?: number | Date;
+  }): Promise<RemoveResult>;
+  /** Bytes that a message takes on disk, alone and uncompressed. */
+  sizeOf(message: MessageInput<K, V>): number;
+  /** All segments, in order; those that were removed and are still held come first. Their indexes count entries, which hold one message or several. */
+  segments(): SegmentInfo[];
+  /** Keeps a segment's file where it is until disposed of, whatever is removed meanwhile. VARVE_OUT_OF_RANGE if it is not there. */
+  pin(segment: number): Disposable;
+  stats(): LogStats;
+  /** Resolves to the offset below which everything is durable, when all appended before the call is; callers that wait together share one sync. */
+  sync(): Promise<number>;
+  /** As `sync`, blocking this thread. */
+  syncSync(): number;
+  /** Syncs at every level, and gives up the handle; the last one of the process unlocks the directory. Rejects if a write had failed. */
+  close(): Promise<void>;
+  closeSync(): void;
+  [Symbol.dispose](): void;
+  [Symbol.asyncDispose](): Promise<void>;
+}
 /** The version of the package, as the addon was built. */
 declare const version: string;
-export { type BackupResult, type Bytes, type BytesLike, type CareOptions, type CheckReport, type Codec, type Codecs, type Durability, type EngineStats, type ErrorCode, type Expected, type Input, type OpenOptions, type Progress, type RecordPosition, type RecoverReport, type RecoveryReport, type RemoveResult, type ScanOptions, type ScanRange, type SegmentEvents, type SegmentInfo, type StandardSchemaLike, VarveError, Wal, type WalOptions, type WalReader, type WalRecord, type WalRetention, type WalStats, type WriteOptions, codecs, isVarveError, version };
+export { type AppendOptions, type BackupResult, type Bytes, type BytesLike, type CareOptions, type CheckReport, type Codec, type Codecs, type Compression, type ConsumeOptions, type Consumed, type Cursor, type Durability, type EngineStats, type ErrorCode, type Expected, type Input, Log, type LogOptions, type LogReader, type LogStats, type Message, type MessageFacts, type MessageInput, type OpenOptions, type Progress, type RecordPosition, type RecoverReport, type RecoveryReport, type RemoveResult, type RewriteOptions, type Rule, type ScanOptions, type ScanRange, type Seek, type SegmentEvents, type SegmentInfo, type StandardSchemaLike, VarveError, Wal, type WalOptions, type WalReader, type WalRecord, type WalRetention, type WalStats, type WriteOptions, codecs, isVarveError, version };

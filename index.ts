@@ -1,11 +1,19 @@
 // The public face of varve, name by name.
 import { native } from './facade/native.ts'
 
-export { Wal, type ScanOptions, type ScanRange, type SegmentEvents } from './facade/wal.ts'
+export { Wal } from './facade/wal.ts'
+export { Log, type MessageFacts } from './facade/log.ts'
 export type { WalReader, WalRecord } from './facade/reader.ts'
-export type { Durability, Expected, OpenOptions, WalOptions, WalRetention, WriteOptions } from './facade/options.ts'
+export type { AppendOptions, Compression, ConsumeOptions, LogOptions, Seek } from './facade/log-options.ts'
+export type { Message, MessageInput } from './facade/message.ts'
+export type { LogReader } from './facade/log-reader.ts'
+export type { Consumed } from './facade/consume.ts'
+export type { Cursor } from './facade/cursor.ts'
+export type { RewriteOptions, Rule } from './facade/log-removal.ts'
+export type { Durability, Expected, OpenOptions, ScanOptions, ScanRange, WalOptions, WalRetention, WriteOptions } from './facade/options.ts'
 export type {
-  BackupResult, CareOptions, CheckReport, EngineStats, Progress, RecordPosition, RecoverReport, RecoveryReport, RemoveResult, SegmentInfo, WalStats,
+  BackupResult, CareOptions, CheckReport, EngineStats, LogStats, Progress, RecordPosition, RecoverReport, RecoveryReport, RemoveResult,
+  SegmentEvents, SegmentInfo, WalStats,
 } from './facade/reports.ts'
 export { codecs, type Bytes, type BytesLike, type Codec, type Codecs, type Input, type StandardSchemaLike } from './facade/codecs.ts'
 export { isVarveError, VarveError, type ErrorCode } from './facade/errors.ts'

@@ -3,7 +3,7 @@
 import { clearImmediate, clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import type { BytesLike } from './codecs.ts'
 import type { Keeper } from './keeper.ts'
-import type { WalBinding } from './native.ts'
+import type { EngineBinding } from './native.ts'
 import type { Levels } from './options.ts'
 import { byteLength } from './pack.ts'
 
@@ -17,7 +17,7 @@ interface Shared {
 export class Ladder {
   /** Whether a plain write has nothing more to do, since the end of this turn is awaited already. */
   armed = false
-  readonly #native: WalBinding
+  readonly #native: EngineBinding
   readonly #levels: Levels
   readonly #keeper: Keeper
   readonly #onFailure: (error: Error) => void
@@ -31,15 +31,18 @@ export class Ladder {
   // Asked of the disk: in the order of their tickets. `index` is what will be durable then.
   #waiting: { ticket: number; index: number; shared: Shared }[] = []
 
-  constructor(native: WalBinding, levels: Levels, keeper: Keeper, onFailure: (error: Error) => void) {
+  constructor(native: EngineBinding, levels: Levels, keeper: Keeper, onFailure: (error: Error) => void) {
     this.#native = native
     this.#levels = levels
     this.#keeper = keeper
     this.#onFailure = onFailure
   }
 
-  /** What native code tells of syncs, and of a failure. `onFailure` is called once, and never inside the call that failed the engine. */
-  settle(durableIndex: number, ticket: number, error: Error | undefined): void {
+  /**
+   * What native code tells of syncs, and of a failure. `onFailure` is called once, and never inside the call that failed the engine. Without a `durableIndex` each
+   * that waits gets that of its own call.
+   */
+  settle(durableIndex: number | undefined, ticket: number, error: Error | undefined): void {
     // What is durable is so, whatever has failed since.
     this.#settle(durableIndex, ticket)
     if (error !== undefined) this.#fail(error)
@@ -150,12 +153,12 @@ export class Ladder {
     this.#waiting.push({ ticket, index: this.#native.nextIndex(), shared })
   }
 
-  #settle(durableIndex: number, ticket: number): void {
+  #settle(durableIndex: number | undefined, ticket: number): void {
     const waiting = this.#waiting
     let reached = 0
     while (reached < waiting.length && waiting[reached]!.ticket <= ticket) reached++
     if (reached === 0) return
-    for (const { shared } of waiting.splice(0, reached)) shared.resolve(durableIndex)
+    for (const { index, shared } of waiting.splice(0, reached)) shared.resolve(durableIndex ?? index)
     if (waiting.length === 0) this.#keeper.release()
   }
 

@@ -1,12 +1,12 @@
 // An idle log keeps no process alive; a pending promise or a waiting iterator does.
-import type { WalBinding } from './native.ts'
+import type { EngineBinding } from './native.ts'
 
 /** Counts what waits for a handle. */
 export class Keeper {
-  readonly #native: Pick<WalBinding, 'keepAlive'>
+  readonly #native: Pick<EngineBinding, 'keepAlive'>
   #waiting = 0
 
-  constructor(native: Pick<WalBinding, 'keepAlive'>) {
+  constructor(native: Pick<EngineBinding, 'keepAlive'>) {
     this.#native = native
   }
 

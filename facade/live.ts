@@ -1,7 +1,7 @@
 // The moving end of a log: who waits for more is woken by an append in this thread at once, by others through the event loop.
 import { aborted, createError } from './errors.ts'
 import type { Keeper } from './keeper.ts'
-import type { WalBinding } from './native.ts'
+import type { EngineBinding } from './native.ts'
 
 /** Whether the log is still open: shared by a log with all that reads from it. */
 export interface Life {
@@ -9,7 +9,7 @@ export interface Life {
 }
 
 export class Live {
-  readonly #native: WalBinding
+  readonly #native: EngineBinding
   readonly #gated: boolean
   readonly #keeper: Keeper
   readonly #life: Life
@@ -17,7 +17,7 @@ export class Live {
   /** Why nothing will come any more: a follower has met damage. */
   error: Error | undefined
 
-  constructor(native: WalBinding, gated: boolean, keeper: Keeper, life: Life) {
+  constructor(native: EngineBinding, gated: boolean, keeper: Keeper, life: Life) {
     this.#native = native
     this.#gated = gated
     this.#keeper = keeper
@@ -51,7 +51,8 @@ export class Live {
       this.#keeper.hold()
       signal?.addEventListener('abort', end)
       stop?.(end)
-      if (this.#life.closed || this.error !== undefined || this.#native.wakeAt(seen, this.#gated) === 0) end()
+      // An abort that came before tells nobody any more.
+      if (signal?.aborted || this.#life.closed || this.error !== undefined || this.#native.wakeAt(seen, this.#gated) === 0) end()
     })
   }
 

@@ -1,7 +1,7 @@
 // The only file that knows the addon. Its hot functions are plain N-API callbacks, which the generated declarations do not describe.
 import addon from '../native.cjs'
 import { createError } from './errors.ts'
-import type { BackupResult, CheckReport, RecordPosition, RecoverReport, RemoveResult, SegmentInfo, WalStats } from './reports.ts'
+import type { BackupResult, CheckReport, LogStats, RecordPosition, RecoverReport, RemoveResult, SegmentInfo, WalStats } from './reports.ts'
 
 /** Options whose types and ranges the facade has checked. */
 export interface NativeWalOptions {
@@ -25,17 +25,10 @@ export type NativeEvent =
 /** `moved`: what `wakeAt` has asked for. */
 export type OnNews = (durableIndex: number, ticket: number, moved: boolean, events: NativeEvent[] | undefined, error: Error | undefined) => void
 
-/** One handle on the core of a directory. After `close` every function throws VARVE_CLOSED. */
-export interface WalBinding {
+/** One handle on the core of a directory, of whatever engine. After `close` every function throws VARVE_CLOSED. Where it says index, a message log has offsets. */
+export interface EngineBinding {
   readonly dir: string
   readonly readOnly: boolean
-  append(data: Uint8Array | string, expectedIndex?: number): number
-  /** One atomic batch of `count` records; record i is `data[ends[i-1] .. ends[i]]`. */
-  appendPacked(data: Uint8Array, ends: Uint32Array, count: number, expectedIndex?: number): number
-  /** Copies the record to `slab[at ..]` and returns its length; -1: not there; -2 - n: it needs n bytes, and does not fit. */
-  get(index: number, slab: Uint8Array, at: number): number
-  getAsync(index: number): Promise<Buffer<ArrayBuffer> | null>
-  firstIndex(): number
   nextIndex(): number
   durableIndex(): number
   /** Index after the last committed record. */
@@ -54,6 +47,24 @@ export interface WalBinding {
   keepAlive(on: boolean): void
   /** Has `onNews` called, once, when the log has moved on from `seen`. 0: it has by now. */
   wakeAt(seen: number, gated: boolean): 0 | 1
+  /** `mayDelete` events are wanted, and answered by `answer`. */
+  object(): void
+  answer(number: number, allowed: number): void
+  segments(): SegmentInfo[]
+  /** Returns what lets go of it. */
+  pin(segment: number): () => void
+  close(): Promise<void>
+  closeSync(): void
+}
+
+export interface WalBinding extends EngineBinding {
+  append(data: Uint8Array | string, expectedIndex?: number): number
+  /** One atomic batch of `count` records; record i is `data[ends[i-1] .. ends[i]]`. */
+  appendPacked(data: Uint8Array, ends: Uint32Array, count: number, expectedIndex?: number): number
+  /** Copies the record to `slab[at ..]` and returns its length; -1: not there; -2 - n: it needs n bytes, and does not fit. */
+  get(index: number, slab: Uint8Array, at: number): number
+  getAsync(index: number): Promise<Buffer<ArrayBuffer> | null>
+  firstIndex(): number
   /** `to` = -1: no limit. `flags`: 1 gated, 2 waits. `place`: three doubles on a buffer of their own. */
   reader(from: number, to: number, flags: number, place: Float64Array): ReaderBinding
   /** 1, and segment, start and end in `place`, if the record can be seen where it lies. */
@@ -69,19 +80,11 @@ export interface WalBinding {
   reset(nextIndex: number): void
   enforceRetention(): Promise<RemoveResult>
   beginRetention(): void
-  /** `mayDelete` events are wanted, and answered by `answer`. */
-  object(): void
-  answer(number: number, allowed: number): void
   positionOf(index: number): RecordPosition | undefined
   /** -1: none of the log is there. */
   indexAt(segment: number, offset: number): number
-  segments(): SegmentInfo[]
-  /** Returns what lets go of it. */
-  pin(segment: number): () => void
   stats(): WalStats
   backup(dir: string, afterSegment: number, active: boolean): Watched<BackupResult>
-  close(): Promise<void>
-  closeSync(): void
 }
 
 export interface ReaderBinding {
@@ -104,6 +107,95 @@ export interface ReaderBinding {
   close(): void
 }
 
+/**
+ * Where a message lies in a slab: `row[0]`, `row[1]` are the low and high half of its offset, `row[2]`, `row[3]` of its time in microseconds; `row[4]` is
+ * where its key begins, `row[5]` its headers, `row[6]` its value, `row[7]` where that ends; `row[8]`: 1 it has a key, 2 it has a value.
+ */
+export const ROW_WORDS = 10
+export const ROW_FLAGS = 8
+export const HAS_KEY = 1
+export const HAS_VALUE = 2
+
+/** Options whose types and ranges the facade has checked. */
+export interface NativeLogOptions {
+  create?: boolean
+  lockTimeout?: number
+  verify?: boolean
+  onDamage?: 'fail' | 'skip'
+  segmentSize?: number
+  codecName: string
+  readOnly?: boolean
+  keyIndex?: boolean
+  timeIndex?: boolean
+}
+
+/** Where what is found goes: copies its bytes to `slab[at ..]`, fills `row`, and returns their length; -1: not there; -2 - n: it needs n bytes, and does not fit. */
+export type Find<A> = (what: A, slab: Uint8Array, at: number, row: Uint32Array) => number
+/** The same on another thread: the row, and behind it the bytes. */
+export type FindAsync<A> = (what: A) => Promise<Buffer<ArrayBuffer> | null>
+
+/** Its functions that speak of indexes mean offsets. */
+export interface LogBinding extends EngineBinding {
+  /** `time` in milliseconds; default: now. */
+  append(value: Uint8Array | string | null, key?: Uint8Array | string | null, time?: number): number
+  /**
+   * One atomic batch of `rows[0]` messages, each of four words behind that: where its key ends in `data`, its headers, its value, one behind the other; and
+   * HAS_KEY, HAS_VALUE. A time that is NaN is now. `conditions`: expected offset; id, epoch and sequence of the producer; leader's epoch; codec and level; NaN where
+   * they are not given.
+   */
+  appendBatch(data: Uint8Array, rows: Uint32Array, times: Float64Array, conditions?: Float64Array): number
+  sizeOf(data: Uint8Array, rows: Uint32Array): number
+  get: Find<number>
+  /** The first message, or the last. */
+  getEdge: Find<boolean>
+  getByTime: Find<number>
+  getByKey: Find<Uint8Array | string | null>
+  /** -1: there is none. */
+  offsetByKey(key: Uint8Array | string | null): number
+  getAsync: FindAsync<number>
+  getEdgeAsync: FindAsync<boolean>
+  getByTimeAsync: FindAsync<number>
+  getByKeyAsync: FindAsync<Uint8Array | string | null>
+  startOffset(): number
+  /** `flags`: 1 gated, 2 only messages with this key. */
+  reader(from: number, to: number | undefined, flags: number, key?: Uint8Array | string | null): LogReaderBinding
+  advanceHighWaterMark(to: number): void
+  cursor(name: string, from: number, holdRetention?: boolean): CursorState[]
+  cursors(): CursorState[]
+  /** Offsets of the messages that a rule means: see `log-removal.ts` for its kinds. */
+  find(kind: number, value: number): Watched<Float64Array>
+  remove(kind: number, value: number | Float64Array): RemovalBinding
+  saveCursor(name: string, offset: number): void
+  deleteCursor(name: string): void
+  stats(): LogStats
+}
+
+export interface CursorState {
+  name: string
+  offset: number
+  holdRetention: boolean
+}
+
+export interface LogReaderBinding {
+  /** Copies whole messages into the slab, and says in `rows` where they are. Returns their number; 0: at the end as it is now; -n: the next needs n bytes. */
+  fill(slab: Uint8Array, rows: Uint32Array): number
+  /** The same on another thread, as many as there is room for. Neither is to be touched before it is done. */
+  fillAhead(slab: Uint8Array, rows: Uint32Array): Promise<number>
+  /** From here on it returns messages. */
+  offset(): number
+  seek(offset: number): void
+  close(): void
+}
+
+/** A removal under way. */
+export interface RemovalBinding extends Omit<Watched<unknown>, 'done'> {
+  /** Does the next segment; false when all is done. */
+  step(): Promise<boolean>
+  /** What has been removed so far. */
+  result(): RemoveResult
+  offsets(): Float64Array
+}
+
 /** Long work under way. */
 export interface Watched<T> {
   readonly done: Promise<T>
@@ -124,6 +216,8 @@ interface Addon {
   recoverWal(dir: string): Watched<RecoverReport>
   salvageWal(from: string, to: string): Watched<RecoverReport>
   statWal(dir: string): Promise<WalStats>
+  openLog(dir: string, options: NativeLogOptions): Promise<LogBinding>
+  openLogSync(dir: string, options: NativeLogOptions): LogBinding
 }
 
 /** Slots of the table that `ReaderBinding.fill` writes: 256 pairs, and the first index. */

@@ -7,15 +7,35 @@ import { checkSignal, type OpenRequest } from './options.ts'
 /** Milliseconds between two tries of a lock that another process holds. */
 const LOCK_RETRY = 10
 
+/** How an open waits. */
+interface Wait {
+  lockTimeout: number | undefined
+  signal: AbortSignal | undefined
+}
+
 /** Opens the log at `path` without blocking this thread, trying a lock that is held until `lockTimeout` is over. */
-export async function openBinding(path: string, request: OpenRequest): Promise<WalBinding> {
+export function openBinding(path: string, request: OpenRequest): Promise<WalBinding> {
   const { native: given, signal } = request
+  return openWaiting({ lockTimeout: given.lockTimeout, signal }, () => {
+    checkMarkers(path, request)
+    return native.openWal(path, given)
+  })
+}
+
+/** The same on this thread. */
+export function openBindingSync(path: string, request: OpenRequest): WalBinding {
+  refuseSignal(request.signal)
+  checkMarkers(path, request)
+  return native.openWalSync(path, request.native)
+}
+
+/** Tries `open` while another process holds the lock. */
+export async function openWaiting<B extends { close(): Promise<unknown> }>({ lockTimeout, signal }: Wait, open: () => Promise<B>): Promise<B> {
   checkSignal(signal)
-  const until = performance.now() + (given.lockTimeout ?? 0)
+  const until = performance.now() + (lockTimeout ?? 0)
   for (;;) {
     try {
-      checkMarkers(path, request)
-      return await race(native.openWal(path, given), signal, (late) => late.close())
+      return await race(open(), signal, (late) => late.close())
     } catch (error) {
       if (!isVarveError(error, 'VARVE_LOCKED') || performance.now() >= until) throw error
     }
@@ -24,11 +44,9 @@ export async function openBinding(path: string, request: OpenRequest): Promise<W
   }
 }
 
-/** The same on this thread. */
-export function openBindingSync(path: string, request: OpenRequest): WalBinding {
-  if (request.signal !== undefined) throw invalid('signal is an option of open(), not of openSync()')
-  checkMarkers(path, request)
-  return native.openWalSync(path, request.native)
+/** An open that blocks cannot be aborted. */
+export function refuseSignal(signal: AbortSignal | undefined): void {
+  if (signal !== undefined) throw invalid('signal is an option of open(), not of openSync()')
 }
 
 /** Has the marks that are stored in a log looked at, before it is opened. */

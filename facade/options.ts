@@ -72,6 +72,21 @@ export interface Expected {
   expectedIndex?: number
 }
 
+export interface ScanOptions {
+  /** Views of the mapped file instead of copies, where whole pages of it are written: valid for as long as they are held; writing to one reaches no file. */
+  zeroCopy?: boolean
+  /** Aborted, the next step throws an `AbortError`. */
+  signal?: AbortSignal
+}
+
+/** Where a scan begins and ends. */
+export interface ScanRange {
+  /** Index of the first record; default: the first there is. */
+  from?: number
+  /** Excluded; default: the end as of each step. */
+  to?: number
+}
+
 /** `durability`, as it is kept by a handle. */
 export interface Levels {
   level: 'buffered' | 'os' | 'disk'
@@ -80,7 +95,7 @@ export interface Levels {
   everyBytes: number
 }
 
-type Values<K extends string> = { [key in K]?: unknown }
+export type Values<K extends string> = { [key in K]?: unknown }
 
 const OPEN = [
   'create', 'lockTimeout', 'readOnly', 'durability', 'verify', 'onDamage', 'signal', 'segmentSize', 'firstIndex', 'retention', 'commitGate', 'marker',
@@ -144,7 +159,7 @@ function readRetention(value: unknown): { rules: NativeWalOptions['retention']; 
   }
 }
 
-function callback<F>(name: string, value: unknown): F | undefined {
+export function callback<F>(name: string, value: unknown): F | undefined {
   if (value !== undefined && typeof value !== 'function') throw invalid(`${name} must be a function, got ${show(value)}`)
   return value as F | undefined
 }
@@ -154,7 +169,7 @@ export function readCareOptions(value: unknown): CareOptions {
   return careOf(readOwn(value, ['signal', 'onProgress']))
 }
 
-function careOf({ signal, onProgress }: Values<'signal' | 'onProgress'>): CareOptions {
+export function careOf({ signal, onProgress }: Values<'signal' | 'onProgress'>): CareOptions {
   const options: CareOptions = {}
   const read = readSignal(signal)
   if (read !== undefined) options.signal = read
@@ -255,7 +270,7 @@ export function readDir(value: unknown): string {
   return resolve(value)
 }
 
-function readDurability(value: unknown): Levels {
+export function readDurability(value: unknown): Levels {
   if (value === undefined || value === 'buffered' || value === 'os' || value === 'disk') {
     return { level: value ?? 'buffered', everyTurn: false, everyMs: 0, everyBytes: 0 }
   }
@@ -271,7 +286,7 @@ function readDurability(value: unknown): Levels {
   }
 }
 
-function readSignal(value: unknown): AbortSignal | undefined {
+export function readSignal(value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined
   const signal = value as AbortSignal | null
   if (typeof signal !== 'object' || signal === null || typeof signal.aborted !== 'boolean' || typeof signal.addEventListener !== 'function') {
@@ -285,17 +300,17 @@ export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw aborted(signal)
 }
 
-function flag(name: string, value: unknown): boolean {
+export function flag(name: string, value: unknown): boolean {
   if (typeof value !== 'boolean') throw invalid(`${name} must be a boolean, got ${show(value)}`)
   return value
 }
 
 /** What was read: an object without Object.prototype above it. */
-const Read = function () {} as unknown as new <V>() => V
+export const Read = function () {} as unknown as new <V>() => V
 Read.prototype = Object.create(null)
 
 /** The own properties of a plain object, each read once. */
-function readOwn<K extends string>(value: unknown, keys: readonly K[], what = 'options'): Values<K> {
+export function readOwn<K extends string>(value: unknown, keys: readonly K[], what = 'options'): Values<K> {
   const read = new Read<Values<K>>()
   if (value === undefined) return read
   if (!isPlain(value)) throw invalid(`${what} must be a plain object, got ${show(value)}`)
@@ -312,7 +327,7 @@ function readOwn<K extends string>(value: unknown, keys: readonly K[], what = 'o
 }
 
 // Objects of another realm are plain too: theirs is another Object.prototype, but one with nothing above it.
-function isPlain(value: unknown): value is object {
+export function isPlain(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
   const prototype = Object.getPrototypeOf(value) as object | null
   return prototype === null || prototype === Object.prototype || (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'hasOwnProperty'))

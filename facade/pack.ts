@@ -9,8 +9,12 @@ const BATCH_RECORDS = BATCH_BYTES / 16
 // A scratch that one large batch has stretched is not kept.
 const KEPT_BYTES = 1 << 20
 
-export interface Packed {
+/** Memory that grows as it is written to. */
+export interface Scratch {
   data: Buffer<ArrayBuffer>
+}
+
+export interface Packed extends Scratch {
   ends: Uint32Array<ArrayBuffer>
   count: number
   /** Bytes of all the records. */
@@ -57,13 +61,18 @@ export function byteLength(data: BytesLike): number {
   return typeof data === 'string' ? Buffer.byteLength(data) : lengthOf(data)
 }
 
-function put(packed: Packed, data: unknown, at: number): number {
+/** Writes bytes, or the UTF-8 of a string, and returns the end. */
+export function put(packed: Scratch, data: unknown, at: number, what = 'a record'): number {
   if (typeof data === 'string') {
+    if (data.length <= SHORT && at + data.length <= packed.data.length) {
+      const end = putAscii(packed.data, data, at)
+      if (end >= 0) return end
+    }
     // A UTF-16 unit takes at most 3 bytes. Only where that might not fit is the string measured.
     if (at + data.length * 3 > packed.data.length) reserve(packed, at, at + Buffer.byteLength(data))
     return at + packed.data.write(data, at)
   }
-  if (tagOf(data as object) !== 'Uint8Array') throw invalid(`a record must be a Uint8Array or a string, got ${show(data)}`)
+  if (tagOf(data as object) !== 'Uint8Array') throw invalid(`${what} must be a Uint8Array or a string, got ${show(data)}`)
   const length = lengthOf(data as Uint8Array)
   if (length === 0) checkAttached(data)
   reserve(packed, at, at + length)
@@ -71,7 +80,26 @@ function put(packed: Packed, data: unknown, at: number): number {
   return at + length
 }
 
-function encodeInto(packed: Packed, codec: Required<Codec<unknown>>, value: unknown, at: number): number {
+/** Characters of a string that is faster written one by one than by a native call. */
+const SHORT = 24
+
+/** Writes a string of ASCII alone; -1: it is none. */
+function putAscii(target: Buffer, text: string, at: number): number {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 127) return -1
+    target[at + i] = code
+  }
+  return at + text.length
+}
+
+/** Writes what `codec` makes of `value`, and returns the end. */
+export function putEncoded(packed: Scratch, codec: Codec<unknown> | undefined, value: unknown, at: number, what?: string): number {
+  if (codec === undefined) return put(packed, value, at, what)
+  return codec.encodeInto === undefined ? put(packed, codec.encode(value), at, what) : encodeInto(packed, codec as Required<Codec<unknown>>, value, at)
+}
+
+function encodeInto(packed: Scratch, codec: Required<Codec<unknown>>, value: unknown, at: number): number {
   for (;;) {
     const end = codec.encodeInto(value, packed.data, at)
     if (Number.isInteger(end) && end >= at && end <= packed.data.length) return end
@@ -81,7 +109,7 @@ function encodeInto(packed: Packed, codec: Required<Codec<unknown>>, value: unkn
 }
 
 /** Makes room for `bytes` in all; the first `used` are kept. The scratch itself never grows over the limit. */
-function reserve(packed: Packed, used: number, bytes: number): void {
+export function reserve(packed: Scratch, used: number, bytes: number): void {
   if (bytes <= packed.data.length) return
   if (bytes > BATCH_BYTES) throw tooLarge()
   const data = Buffer.allocUnsafeSlow(Math.min(Math.max(bytes, 2 * packed.data.length), BATCH_BYTES))
@@ -89,7 +117,7 @@ function reserve(packed: Packed, used: number, bytes: number): void {
   packed.data = data
 }
 
-function tooLarge(): Error {
+export function tooLarge(): Error {
   return createError('VARVE_TOO_LARGE', `a batch takes at most ${BATCH_BYTES} bytes`, { limit: BATCH_BYTES })
 }
 

@@ -82,6 +82,16 @@ export interface SegmentInfo {
   pendingDeletion: boolean
 }
 
+/** What happens to the segments of a log; never told inside the call that brings it about. */
+export interface SegmentEvents {
+  /** A segment was sealed. */
+  rotate: [sealed: SegmentInfo]
+  /** The file of a segment is gone. */
+  delete: [deleted: SegmentInfo]
+  /** The engine has failed: a write or a sync did; or `mayDelete` threw. Without a listener nothing is thrown. */
+  error: [error: VarveError]
+}
+
 export interface EngineStats {
   /** Bytes accepted and not yet handed to the system. */
   pendingBytes: number
@@ -102,6 +112,33 @@ export interface WalStats extends EngineStats {
   /** Name of the codec. */
   codec: string
   /** Segments that were removed from the log, and whose files are held by so many readers, views and pins. */
+  pinned: { segments: number; bytes: number; references: number }
+  rotations: number
+  syncs: number
+  /** Of the syncs of this process, in microseconds. */
+  syncMicros: { p50: number; p99: number; max: number }
+}
+
+export interface LogStats extends EngineStats {
+  /** Version of the format of its files. */
+  version: number
+  /** Messages held; those before `startOffset` that share a segment with later ones are counted. */
+  messages: number
+  /** Of the files, as far as they are used. */
+  bytes: number
+  /** Of index files. */
+  indexBytes: number
+  /** That indexes take in memory. */
+  indexMemoryBytes: number
+  segments: number
+  startOffset: number
+  nextOffset: number
+  durableOffset: number
+  /** As if every reader stopped at the gate. */
+  highWaterMark: number
+  /** Names of the codecs of keys and of values. */
+  codec: string
+  /** Segments that were removed from the log, and whose files are held by so many readers and pins. */
   pinned: { segments: number; bytes: number; references: number }
   rotations: number
   syncs: number

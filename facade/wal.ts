@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events'
+import { AsyncScan } from './async-scan.ts'
 import { type Bytes, type BytesLike, type Codec, codecs, type Input } from './codecs.ts'
 import { Ladder } from './durability.ts'
 import { createError, isVarveError, type VarveError } from './errors.ts'
@@ -7,45 +8,21 @@ import { type Life, Live } from './live.ts'
 import { native, type NativeEvent, type OnNews, type WalBinding } from './native.ts'
 import {
   checkSignal, type Expected, type HandleOptions, integer, readBackupOptions, readDir, readExpected, readGetOptions, readOpenOptions, readPosition,
-  readReaderOptions, readScanOptions, readTailOptions, readWaitOptions, readWriteOptions, type WalOptions, type WriteOptions,
+  readReaderOptions, readScanOptions, readTailOptions, readWaitOptions, readWriteOptions, type ScanOptions, type ScanRange, type WalOptions,
+  type WriteOptions,
 } from './options.ts'
 import { openBinding, openBindingSync } from './open.ts'
 import { checkAttached, pack, release } from './pack.ts'
 import { Reader, Records, type WalReader, type WalRecord } from './reader.ts'
 import type {
-  BackupResult, CareOptions, CheckReport, RecordPosition, RecoverReport, RemoveResult, SegmentInfo, WalStats,
+  BackupResult, CareOptions, CheckReport, RecordPosition, RecoverReport, RemoveResult, SegmentEvents, SegmentInfo, WalStats,
 } from './reports.ts'
 import { Retention } from './retention.ts'
 import { readLent, readOwn } from './slab.ts'
-import { Tail } from './tail.ts'
+import { RecordSource } from './tail.ts'
 import { Views } from './views.ts'
 import { watch, watched } from './watch.ts'
 import { type Range, Window } from './window.ts'
-
-/** What happens to the segments of a log; never told inside the call that brings it about. */
-export interface SegmentEvents {
-  /** A segment was sealed. */
-  rotate: [sealed: SegmentInfo]
-  /** The file of a segment is gone. */
-  delete: [deleted: SegmentInfo]
-  /** The engine has failed: a write or a sync did; or `mayDelete` threw. Without a listener nothing is thrown. */
-  error: [error: VarveError]
-}
-
-export interface ScanOptions {
-  /** Views of the mapped file instead of copies, where whole pages of it are written: valid for as long as they are held; writing to one reaches no file. */
-  zeroCopy?: boolean
-  /** Aborted, the next step throws an `AbortError`. */
-  signal?: AbortSignal
-}
-
-/** Where a scan begins and ends. */
-export interface ScanRange {
-  /** Index of the first record; default: the first there is. */
-  from?: number
-  /** Excluded; default: the end as of each step. */
-  to?: number
-}
 
 const key = Symbol('varve.construct')
 
@@ -251,7 +228,7 @@ export class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
   /** The same, read and checked ahead on another thread. Ends where the log ends then. */
   recordsAsync(options?: ScanOptions & ScanRange): AsyncIterableIterator<WalRecord<T>> {
     const { from, to, zeroCopy, signal } = readScanOptions(options)
-    return new Tail(this.#window(this.#range(from, to), zeroCopy), this.#codec, this.#live, this.#life, signal, false, zeroCopy)
+    return this.#scan(this.#range(from, to), false, zeroCopy, signal)
   }
 
   /** The cheapest way through: no object and no view a record. */
@@ -268,7 +245,7 @@ export class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
     const { from, atEnd, zeroCopy, signal } = readTailOptions(options)
     const end = () => this.#native.nextIndex()
     const range: Range = atEnd ? { ...this.#range(end()), anew: end } : this.#range(from)
-    return new Tail(this.#window({ ...range, waits: true }, zeroCopy), this.#codec, this.#live, this.#life, signal, true, zeroCopy)
+    return this.#scan({ ...range, waits: true }, true, zeroCopy, signal)
   }
 
   /** Resolves to `nextIndex` once readers may see the record at `index`. Rejects with VARVE_CLOSED if the log is closed before. */
@@ -451,6 +428,11 @@ export class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
         if (range.anew === undefined || !isVarveError(error, 'VARVE_OUT_OF_RANGE')) throw error
       }
     }
+  }
+
+  #scan(range: Range, waits: boolean, zeroCopy: boolean, signal: AbortSignal | undefined): AsyncIterableIterator<WalRecord<T>> {
+    const source = new RecordSource(this.#window(range, zeroCopy), this.#codec, this.#life, waits, zeroCopy)
+    return new AsyncScan(source, this.#live, this.#life, signal, waits)
   }
 
   #dropped(): void {

@@ -1,8 +1,9 @@
 // `npm test`: all tests of Rust and of TypeScript, then the lints. Its last line sums them up: "N passed, N failed".
+import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { lint } from './lint.mjs'
 import { ready } from './ready.mjs'
-import { bin, capture, say } from './run.mjs'
+import { bin, capture, root, say } from './run.mjs'
 
 await ready()
 let passed = 0
@@ -24,6 +25,12 @@ count(rust.code, rust.output, /^test result: \w+\. (\d+) passed/gm, /^test resul
 say('cargo test: mutants of the crash explorer')
 const mutants = await capture('cargo', ['test', '--release', '-p', 'varve-testkit', '--features', 'mutants', '--test', 'mutants'])
 count(mutants.code, mutants.output, /^test result: \w+\. (\d+) passed/gm, /^test result: \w+\. \d+ passed; (\d+) failed/gm)
+
+say('fuzz: the bodies of the targets, 30 s in all')
+const fuzz = await capture('cargo', ['test', '--release', '--locked', '--manifest-path', 'fuzz/Cargo.toml'], {
+  env: { ...process.env, CARGO_TARGET_DIR: join(root, 'target', 'fuzz'), VARVE_FUZZ_SECONDS: process.env['VARVE_FUZZ_SECONDS'] ?? '10' },
+})
+count(fuzz.code, fuzz.output, /^test result: \w+\. (\d+) passed/gm, /^test result: \w+\. \d+ passed; (\d+) failed/gm)
 
 say('ava')
 const ava = await capture(bin('ava'), process.argv.slice(2))

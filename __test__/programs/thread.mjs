@@ -1,12 +1,12 @@
-// A worker thread that runs what it is sent: the body of an async function of `Wal`, of `state`, which it keeps between the calls, and of `args`.
+// A worker thread that runs what it is sent: the body of an async function of `Wal`, of `Log`, of `state`, which it keeps between the calls, and of `args`.
 import { parentPort } from 'node:worker_threads'
-import { Wal } from 'varve'
+import { Log, Wal } from 'varve'
 
 const AsyncFunction = (async () => {}).constructor
 const state = {}
 parentPort.on('message', async ({ id, body, args }) => {
   try {
-    const value = await new AsyncFunction('Wal', 'state', 'args', body)(Wal, state, args)
+    const value = await new AsyncFunction('Wal', 'Log', 'state', 'args', body)(Wal, Log, state, args)
     parentPort.postMessage({ id, value })
   } catch ({ name, message, code }) {
     parentPort.postMessage({ id, error: { name, message, code } })

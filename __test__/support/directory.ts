@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
-import { Wal, type WalOptions } from 'varve'
+import { Log, type LogOptions, type Message, Wal, type WalOptions } from 'varve'
 
 /** An empty directory, gone after the test. */
 export function freshDir(t: ExecutionContext): string {
@@ -15,6 +15,21 @@ export function freshDir(t: ExecutionContext): string {
 /** A log in a directory of its own, closed after the test. */
 export function freshWal(t: ExecutionContext, options?: WalOptions): Wal {
   return closedAfter(t, Wal.openSync(freshDir(t), options))
+}
+
+/** A message log in a directory of its own, closed after the test. */
+export function freshLog(t: ExecutionContext, options?: LogOptions): Log {
+  return closedAfter(t, Log.openSync(freshDir(t), options))
+}
+
+/** Offset, key and value of a message as text. */
+export function lineOf({ offset, key, value }: Message): string {
+  return `${offset} ${key === null ? '-' : key.toString()} ${value === null ? '-' : value.toString()}`
+}
+
+/** The messages of a log as text. */
+export function lines(log: Log, options?: { from?: number; to?: number; key?: string | null }): string[] {
+  return Array.from(log.messages(options), lineOf)
 }
 
 /** `log`, closed after the test whatever has become of it. */

@@ -40,8 +40,8 @@ export class Remote {
   readonly #answers: ((answer: { value?: unknown; code?: string; message?: string }) => void)[] = []
   #errors = ''
 
-  constructor(t: ExecutionContext, dir: string, options: object = {}) {
-    this.child = start('remote', [dir, JSON.stringify(options)])
+  constructor(t: ExecutionContext, dir: string, options: object = {}, name: 'remote' | 'remote-log' = 'remote') {
+    this.child = start(name, [dir, JSON.stringify(options)])
     this.child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.#errors += text))
     createInterface({ input: this.child.stdout! }).on('line', (line) => this.#answers.shift()!(JSON.parse(line)))
     this.child.on('close', () => this.#answers.splice(0).forEach((answer) => answer({ code: 'ENDED', message: this.#errors })))

@@ -6,7 +6,7 @@ import { program } from './child.ts'
 /** A worker thread with handles of its own. */
 export interface Thread {
   readonly worker: Worker
-  /** Runs the body of an async function of `Wal`, `state` (kept between the calls) and `args` there; rejects with its error's name, message and code. */
+  /** Runs the body of an async function of `Wal`, `Log`, `state` (kept between the calls) and `args` there; rejects with its error's name, message and code. */
   run<V = unknown>(body: string, args?: unknown): Promise<V>
   end(): Promise<void>
 }

@@ -29,7 +29,7 @@ impl Written {
         self.forged.insert(bytes.to_vec());
     }
 
-    /// Something else has the right checksum that the log did not write: a state, a gap, a slot, a sidecar.
+    /// Something has the right checksum that the log did not write there, or not then: a state, a gap, a slot, a sidecar, a file of another time.
     pub fn touch(&mut self) {
         self.touched = true;
     }

@@ -3,13 +3,14 @@
 use crate::durable::{Bound, MOST};
 use crate::layout::layout;
 
-const WAL_STATE: u32 = 1;
+const STATE: u32 = 1;
 const GAP: u32 = 2;
 
 layout! {
     /// Fixed part of a control frame's payload.
     StateFields, 40 bytes {
-        0 tag: u32 => "1: state of a Wal",
+        0 tag: u32 => "1: state",
+        4 codec_length: u32 => "length of the codec's name",
         8 first_index: u64 => "records below it are dropped",
         16 commit: u64 => "number of committed records, counted from index 0",
         24 durable_segment: u64 => "durable bound when the frame was built: segment",
@@ -28,27 +29,41 @@ pub struct State {
     pub durable: Bound,
     /// Name of the codec the directory was created with.
     pub codec: String,
+    /// What the engine itself keeps; of a Wal nothing.
+    pub engine: Vec<u8>,
 }
 
 impl State {
+    /// The state of a log that begins at `first_index`, of which nothing else is known.
+    pub fn new(first_index: u64, codec: &str) -> Self {
+        Self { first_index, commit: 0, durable: Bound::default(), codec: codec.to_owned(), engine: Vec::new() }
+    }
+
+    /// Length of the payload of the control frame.
+    pub fn encoded_len(&self) -> usize {
+        StateFields::LEN + self.codec.len() + self.engine.len()
+    }
+
     /// The payload of the control frame.
     pub fn encode(&self) -> Vec<u8> {
         let fields = StateFields {
-            tag: WAL_STATE,
+            tag: STATE,
+            codec_length: u32::try_from(self.codec.len()).unwrap_or(u32::MAX),
             first_index: self.first_index,
             commit: self.commit,
             durable_segment: self.durable.segment,
             durable_position: self.durable.position,
         };
-        [fields.encode().as_slice(), self.codec.as_bytes()].concat()
+        [fields.encode().as_slice(), self.codec.as_bytes(), &self.engine].concat()
     }
 
     /// Reads a payload whose checksum has held. `None`: a control frame that this build does not know.
     pub fn decode(payload: &[u8]) -> Option<Self> {
-        let (fields, codec) = payload.split_first_chunk::<{ StateFields::LEN }>()?;
+        let (fields, rest) = payload.split_first_chunk::<{ StateFields::LEN }>()?;
         let fields = StateFields::decode(fields);
+        let (codec, engine) = rest.split_at_checked(usize::try_from(fields.codec_length).ok()?)?;
         let durable = Bound { segment: fields.durable_segment, position: fields.durable_position };
-        if fields.tag != WAL_STATE || !durable.is_possible() || fields.first_index >= MOST {
+        if fields.tag != STATE || !durable.is_possible() || fields.first_index >= MOST {
             return None;
         }
         Some(Self {
@@ -56,6 +71,7 @@ impl State {
             commit: fields.commit,
             durable,
             codec: String::from_utf8(codec.to_vec()).ok()?,
+            engine: engine.to_vec(),
         })
     }
 }

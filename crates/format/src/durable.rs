@@ -24,7 +24,8 @@ pub const MOST: u64 = 1 << 53;
 impl Bound {
     /// False of a bound that no log can have.
     pub fn is_possible(self) -> bool {
-        self.segment < MOST && self.position < MOST
+        // New ids are greater than that of any bound, and have to be names.
+        self.segment < MOST / 4 && self.position < MOST
     }
 }
 

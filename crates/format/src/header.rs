@@ -23,8 +23,8 @@ layout! {
     SegmentHeader, 128 bytes {
         0 magic: u64 => "`VARVESEG`",
         8 version: u16 => "format version of the file, 1",
-        10 kind: u8 => "engine: 1 Wal",
-        11 origin: u8 => "why it was begun: 0 continues the one before, 1 first of a log, 2 torn tail, 3 truncation",
+        10 kind: u8 => "engine: 1 Wal, 2 Log",
+        11 origin: u8 => "why it was begun: 0 continues the one before, 1 first of a log, 2 torn tail, 3 truncation; 4 more where it was rewritten in place of another",
         12 marker: u32 => "the user's mark",
         16 id: u64 => "number of the segment, rising; also its name",
         24 first_index: u64 => "index of the first record",
@@ -41,11 +41,14 @@ layout! {
 }
 
 /// Which engine a segment belongs to. Numbers are never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u8)]
 pub enum EngineKind {
     /// Records by index.
+    #[default]
     Wal = 1,
+    /// Messages by offset.
+    Log = 2,
 }
 
 /// Why a segment was begun. Numbers are never used again.
@@ -60,6 +63,8 @@ pub enum Origin {
     Recovery = 2,
     /// Records were dropped from the end.
     Truncation = 3,
+    /// Added to the others: records were removed from the segment that had this id before.
+    Rewritten = 4,
 }
 
 /// Why a header block yields no header.
@@ -92,6 +97,29 @@ impl SegmentHeader {
     /// True if the segment drops from the log all that lower generations hold from its first index on.
     pub fn is_cut(&self) -> bool {
         self.id == self.generation_start
+    }
+
+    /// True if it was written in place of another, which was begun for the same reason.
+    pub fn is_rewritten(&self) -> bool {
+        self.origin & Origin::Rewritten as u8 != 0
+    }
+
+    /// True if it was begun to drop records from the end, rewritten since or not.
+    pub fn is_truncation(&self) -> bool {
+        self.origin & !(Origin::Rewritten as u8) == Origin::Truncation as u8
+    }
+
+    /// True if both are the same segment of the same log, of which one is, or both are, rewritten.
+    pub fn is_same_rewritten(&self, other: &Self) -> bool {
+        (self.id, self.log, self.link) == (other.id, other.log, other.link) && self.salt != other.salt
+    }
+
+    /// True if the segment follows the one with `previous`, wherever that ends.
+    pub fn continues(&self, previous: &Self) -> bool {
+        self.id == previous.id + 1
+            && self.generation == previous.generation
+            && self.generation_start == previous.generation_start
+            && self.previous_link == previous.link
     }
 
     /// The first kilobyte of a segment: both copies, and zeros.

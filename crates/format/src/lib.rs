@@ -1,36 +1,56 @@
 //! What the bytes of a varve directory mean: headers, frames, footers, slots, sidecars. Takes and gives slices; no I/O.
 //!
 //! Each layout is declared once, by `layout!`, which gives the struct, its encoding and the table that
-//! `docs/formats/segment.md` shows. Integers are little-endian.
+//! `docs/formats/` shows. Integers are little-endian.
 
 #![forbid(unsafe_code)]
 
 mod checksum;
 mod control;
+mod digest;
 mod durable;
+mod entry;
 mod footer;
 mod frame;
+mod group;
 mod header;
+mod key_table;
 mod layout;
+mod log_state;
+mod message;
 #[cfg(feature = "mutants")]
 mod mutants;
+mod producers;
+mod partitions;
 mod sidecar;
+mod varint;
 
 pub use checksum::checksum;
 pub use control::{GapFields, State, StateFields};
+pub use digest::{Digest, DigestHeader, Point};
 pub use durable::{Bound, DurableSlot, MOST, SLOT_POSITIONS};
+pub use entry::{BadEntry, Entry, Producer, Provenance};
 pub use footer::{FOOTER_LEN, Footer};
 pub use frame::{
     BadFrame, BatchFlags, DISTANCE_UNKNOWN, FRAME_HEADER_LEN, Frame, FrameHeader, FrameKind, FramePlace,
     MAX_RELATIVE_INDEX, frame_len, place_frame,
 };
+pub use group::{BadItem, Body, Group, GroupBuilder, GroupFields, GroupHead, Items, MAX_GROUP};
 pub use header::{
     BadHeader, DATA_START, EngineKind, FORMAT_VERSION, HEADER_BLOCK_LEN, HEADER_COPIES, HeaderBlock, Origin,
     SegmentHeader, read_header_block,
 };
+pub use key_table::{
+    KEY_BLOCK_BODY, KEY_BLOCK_LEN, KEY_BUCKET_BITS, KEY_BUCKETS_A_BLOCK, KEY_ENTRIES_A_BLOCK, KEY_PREFIX_BITS,
+    KeyTableEntry, KeyTableHeader, key_bucket_bits,
+};
 pub use layout::Field;
+pub use log_state::{LogCursor, LogState, LogStateFields, MAX_CURSOR_NAME};
+pub use message::{HeaderIter, Headers, Message, Single, SingleFields, put_header};
 #[cfg(feature = "mutants")]
 pub use mutants::Mutant;
+pub use producers::{ProducerBatch, ProducerFields, ProducerRecord, ProducerSnapshot, ProducersHeader};
+pub use partitions::{BadPartitions, MAX_PARTITIONS, PARTITIONS_COPIES, PARTITIONS_LEN, Partitions};
 pub use sidecar::{Sidecar, SidecarHeader};
 
 /// Every layout by name, for the documentation test.
@@ -42,4 +62,17 @@ pub const LAYOUTS: &[(&str, &[Field])] = &[
     ("Footer", Footer::FIELDS),
     ("DurableSlot", DurableSlot::FIELDS),
     ("SidecarHeader", SidecarHeader::FIELDS),
+    ("LogState", LogStateFields::FIELDS),
+    ("DigestHeader", DigestHeader::FIELDS),
+    ("Single", SingleFields::FIELDS),
+    ("Group", GroupFields::FIELDS),
+    ("Producer", Producer::FIELDS),
+    ("Partitions", Partitions::FIELDS),
+    ("ProducersHeader", ProducersHeader::FIELDS),
+    ("ProducerFields", ProducerFields::FIELDS),
+    ("ProducerBatch", ProducerBatch::FIELDS),
 ];
+
+/// Those of `docs/formats/key-index.md`.
+pub const KEY_TABLE_LAYOUTS: &[(&str, &[Field])] =
+    &[("KeyTableHeader", KeyTableHeader::FIELDS), ("KeyTableEntry", KeyTableEntry::FIELDS)];

@@ -18,6 +18,24 @@ pub enum Mutant {
     NoRewrite,
     /// A sync takes the active segment only.
     ActiveOnly,
+    /// Files that a truncation drops are removed before it is durable.
+    EarlyUnlink,
+    /// A sync does not write the state.
+    NoStateAtSync,
+    /// A truncation does not begin a generation.
+    SameGeneration,
+    /// Recovery leaves the files where they are that are no part of the log.
+    KeepHidden,
+    /// A follower believes what a slot from before a truncation says of the records behind it.
+    OldSlotCounts,
+    /// A backup replaces segments under a bound that says that they are durable.
+    CopyKeepsBound,
+    /// A backup does not say that what it has made is durable.
+    CopyLeavesBound,
+    /// The record behind a gap may be in the segment of the gap.
+    GapWithin,
+    /// Retention does not wait for all answers.
+    NoAnswers,
 }
 
 thread_local! {

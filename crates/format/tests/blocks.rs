@@ -24,16 +24,14 @@ fn counts<const N: usize>() -> impl Strategy<Value = [u64; N]> {
 
 fn slots() -> impl Strategy<Value = DurableSlot> {
     (counts(), 0..MOST, any::<u64>()).prop_map(|([segment, position, next_index], sequence, log)| {
+        let segment = segment % (MOST / 4);
         DurableSlot { magic: 0, sequence, segment, position, next_index, log, checksum: 0 }.sealed()
     })
 }
 
 fn states() -> impl Strategy<Value = State> {
-    (counts(), "\\PC{0,40}").prop_map(|([first_index, commit, segment, position], codec)| State {
-        first_index,
-        commit,
-        durable: Bound { segment, position },
-        codec,
+    (counts(), "\\PC{0,40}", any::<Vec<u8>>()).prop_map(|([first_index, commit, segment, position], codec, engine)| {
+        State { first_index, commit, durable: Bound { segment: segment % (MOST / 4), position }, codec, engine }
     })
 }
 

@@ -10,10 +10,14 @@ use std::sync::Once;
 
 use napi::sys;
 
-use crate::wal::WalBinding;
+/// What lets go of its log when its environment ends.
+pub trait Ends {
+    /// The environment ends.
+    fn end(&self);
+}
 
 thread_local! {
-    static OPEN: RefCell<Vec<Weak<WalBinding>>> = const { RefCell::new(Vec::new()) };
+    static OPEN: RefCell<Vec<Weak<dyn Ends>>> = const { RefCell::new(Vec::new()) };
     static HOOKED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -28,10 +32,11 @@ unsafe extern "C" {
 /// `process.exit()` and an uncaught exception end the main thread without its clean-up hooks, but not without these.
 extern "C" fn flush_at_exit() {
     let _too_late_for_a_panic = catch_unwind(varve_wal::flush_all);
+    let _nor_for_this_one = catch_unwind(varve_log::flush_all);
 }
 
 /// Has `binding` let go of its log when its environment ends.
-pub fn watch(env: sys::napi_env, binding: &Rc<WalBinding>) {
+pub fn watch(env: sys::napi_env, binding: Rc<dyn Ends>) {
     AT_EXIT.call_once(|| {
         // SAFETY: registers a function that lives as long as the process: the addon is never unloaded.
         unsafe { atexit(flush_at_exit) };
@@ -44,7 +49,7 @@ pub fn watch(env: sys::napi_env, binding: &Rc<WalBinding>) {
     });
     OPEN.with_borrow_mut(|open| {
         open.retain(|binding| binding.strong_count() > 0);
-        open.push(Rc::downgrade(binding));
+        open.push(Rc::downgrade(&binding));
     });
     if !HOOKED.replace(true) {
         // SAFETY: the hook runs on this thread, once, when the environment ends.

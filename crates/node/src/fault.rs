@@ -136,6 +136,27 @@ impl From<Error> for Fault {
     }
 }
 
+impl From<varve_log::Error> for Fault {
+    #[cold]
+    fn from(error: varve_log::Error) -> Self {
+        use varve_log::Error as Log;
+        let message = error.to_string();
+        let fault = match error {
+            Log::Wal(error) => Self::from(error),
+            error => {
+                let index = match &error {
+                    Log::OutOfRange { offset, .. } => number(*offset),
+                    Log::Conflict { next, .. } => number(*next),
+                    _ => None,
+                };
+                let details = Box::new(Details { index, ..Details::default() });
+                Self { code: error.code(), message: String::new(), details }
+            }
+        };
+        Self { message, ..fault }
+    }
+}
+
 /// Throws `fault` in the plain function that is running.
 #[cold]
 pub(crate) fn throw(env: sys::napi_env, fault: &Fault) -> sys::napi_value {

@@ -7,9 +7,12 @@
 #[macro_use]
 extern crate napi_derive;
 
+mod argument;
 mod exit;
 mod fault;
+mod handle;
 mod lent;
+mod log;
 mod notify;
 mod raw;
 mod report;

@@ -167,6 +167,12 @@ impl Call {
         self.lent(at, sys::TypedarrayType::uint32_array)
     }
 
+    /// Argument `at` as doubles: `None` if it is no `Float64Array`, an error if its memory is gone.
+    #[inline]
+    pub fn numbers(&self, at: usize) -> Result<Option<Cow<'_, [f64]>>, Fault> {
+        self.lent(at, sys::TypedarrayType::float64_array)
+    }
+
     /// Elements that JavaScript lends for the call: borrowed where they are, or copied where another thread may be writing to them.
     /// `kind` is the typed array of `T`s.
     #[inline]
@@ -189,7 +195,7 @@ impl Call {
         let mut copy = Vec::<T>::new();
         copy.try_reserve_exact(len).map_err(|_| Fault::invalid("the elements do not fit in memory".into()))?;
         // SAFETY: `len` elements at `data` are alive, for shared memory is never freed under a view. Another thread may write to them
-        // meanwhile: they are copied as they are, without a reference to them, and looked at only then; any bits are a `u8` or a `u32`.
+        // meanwhile: they are copied as they are, without a reference to them, and looked at only then; any bits are a `u8`, a `u32` or an `f64`.
         unsafe {
             ptr::copy_nonoverlapping(data.cast(), copy.as_mut_ptr(), len);
             copy.set_len(len);
@@ -260,8 +266,17 @@ impl Call {
     /// Hands argument `at`, if it is a string, to `read` as UTF-8. `scratch` is grown to its length.
     #[inline]
     pub fn utf8<R>(&self, at: usize, scratch: &mut Vec<u8>, read: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let answer = read(self.text(at, scratch)?);
+        scratch.shrink_to(SCRATCH);
+        Some(answer)
+    }
+
+    /// Argument `at`, if it is a string, as UTF-8 in `scratch`, which is grown to its length and left so.
+    #[inline]
+    pub fn text<'s>(&self, at: usize, scratch: &'s mut Vec<u8>) -> Option<&'s [u8]> {
         let mut len = 0;
         let text = self.argument(at);
+        scratch.clear();
         // SAFETY: N-API writes at most the capacity given, its closing zero included, and says how much it wrote.
         unsafe {
             let status = sys::napi_get_value_string_utf8(
@@ -277,7 +292,6 @@ impl Call {
             // It stops before a character that does not fit: up to 3 bytes and the zero may be left.
             if len + 4 >= scratch.capacity() {
                 sys::napi_get_value_string_utf8(self.env, text, ptr::null_mut(), 0, &mut len);
-                scratch.clear();
                 scratch.try_reserve_exact(len + 8).ok()?;
                 sys::napi_get_value_string_utf8(
                     self.env,
@@ -289,10 +303,25 @@ impl Call {
             }
             scratch.set_len(len);
         }
-        let answer = read(scratch);
-        scratch.clear();
-        scratch.shrink_to(SCRATCH);
-        Some(answer)
+        Some(scratch)
+    }
+
+    /// Argument `at`: bytes, a string in `scratch`, or `None` for null and undefined. `what` it is, for the error of all else.
+    #[inline]
+    pub fn part<'s>(&'s self, at: usize, scratch: &'s mut Vec<u8>, what: &str) -> Result<Option<Cow<'s, [u8]>>, Fault> {
+        if at >= self.count {
+            return Ok(None);
+        }
+        if let Some(bytes) = self.bytes(at)? {
+            return Ok(Some(bytes));
+        }
+        if let Some(text) = self.text(at, scratch) {
+            return Ok(Some(Cow::Borrowed(text)));
+        }
+        match self.kind(at) {
+            sys::ValueType::napi_null | sys::ValueType::napi_undefined => Ok(None),
+            _ => Err(Fault::invalid(format!("{what} is a Uint8Array, a string or null"))),
+        }
     }
 }
 
@@ -346,9 +375,14 @@ impl Call {
         if at >= self.count {
             return true;
         }
+        self.kind(at) == sys::ValueType::napi_undefined
+    }
+
+    /// The type of argument `at`.
+    fn kind(&self, at: usize) -> sys::napi_valuetype {
         let mut kind = 0;
         // SAFETY: looks at a value.
         unsafe { sys::napi_typeof(self.env, self.argument(at), &mut kind) };
-        kind == sys::ValueType::napi_undefined
+        kind
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use napi::bindgen_prelude::{Array, JsObjectValue, Object};
 use napi::{Env, JsValue};
+use varve_log::{CursorInfo, LogStats};
 use varve_wal::{
     BackupReport, CheckReport, Damage, News, Question, RecordPosition, RecoverReport, Removed, SegmentInfo, StatReport,
     WalStats,
@@ -102,11 +103,44 @@ pub fn stats(env: &Env, stats: &WalStats) -> napi::Result<Made> {
         &mut object,
         &[
             ("entries", stats.entries),
-            ("bytes", stats.bytes),
-            ("segments", stats.segments as u64),
             ("firstIndex", stats.first_index),
             ("nextIndex", stats.next_index),
             ("durableIndex", stats.durable_index),
+        ],
+    )?;
+    // Before the first committed record this is one less than the first index, which may be 0.
+    object.set_named_property("committedIndex", stats.committed as f64 - 1.0)?;
+    files(env, &mut object, stats)?;
+    Ok(Made(object.raw()))
+}
+
+/// `LogStats`.
+pub fn log_stats(env: &Env, stats: &LogStats) -> napi::Result<Made> {
+    let mut object = Object::new(env)?;
+    numbers(
+        &mut object,
+        &[
+            ("version", u64::from(LogStats::VERSION)),
+            ("messages", stats.messages),
+            ("indexBytes", stats.index_bytes),
+            ("indexMemoryBytes", stats.index_memory_bytes),
+            ("startOffset", stats.start_offset),
+            ("nextOffset", stats.next_offset),
+            ("durableOffset", stats.durable_offset),
+            ("highWaterMark", stats.high_water_mark),
+        ],
+    )?;
+    files(env, &mut object, &stats.entries)?;
+    Ok(Made(object.raw()))
+}
+
+/// What is the same of all engines: `EngineStats`, the files, and how they are written.
+fn files(env: &Env, object: &mut Object<'_>, stats: &WalStats) -> napi::Result<()> {
+    numbers(
+        object,
+        &[
+            ("bytes", stats.bytes),
+            ("segments", stats.segments as u64),
             ("pendingBytes", stats.pending_bytes as u64),
             ("rotations", stats.rotations),
             ("syncs", stats.syncs),
@@ -118,8 +152,6 @@ pub fn stats(env: &Env, stats: &WalStats) -> napi::Result<Made> {
         &[("p50", stats.sync_micros.p50), ("p99", stats.sync_micros.p99), ("max", stats.sync_micros.max)],
     )?;
     object.set_named_property("syncMicros", micros)?;
-    // Before the first committed record this is one less than the first index, which may be 0.
-    object.set_named_property("committedIndex", stats.committed as f64 - 1.0)?;
     let mut pinned = Object::new(env)?;
     numbers(
         &mut pinned,
@@ -151,8 +183,7 @@ pub fn stats(env: &Env, stats: &WalStats) -> napi::Result<Made> {
     recovery.set_named_property("torn", torn)?;
     recovery.set_named_property("gaps", gaps)?;
     numbers(&mut recovery, &[("micros", stats.recovery.micros)])?;
-    object.set_named_property("recovery", recovery)?;
-    Ok(Made(object.raw()))
+    object.set_named_property("recovery", recovery)
 }
 
 fn millis(micros: i64) -> f64 {
@@ -235,4 +266,21 @@ pub fn removed(env: Env, removed: Removed) -> napi::Result<Made> {
     let mut object = Object::new(&env)?;
     numbers(&mut object, &[("segments", removed.segments), ("entries", removed.entries), ("bytes", removed.bytes)])?;
     Ok(Made(object.raw()))
+}
+
+/// `RemoveResult`, of messages.
+pub fn removed_messages(env: &Env, removed: varve_log::Removed) -> napi::Result<Made> {
+    let mut object = Object::new(env)?;
+    numbers(&mut object, &[("segments", removed.segments), ("entries", removed.entries), ("bytes", removed.bytes)])?;
+    Ok(Made(object.raw()))
+}
+
+/// `{ name, offset, holdRetention }` each.
+pub fn cursors(env: &Env, cursors: &[CursorInfo]) -> napi::Result<Made> {
+    let array = array(env, cursors, |object, cursor| {
+        object.set_named_property("name", cursor.name.as_str())?;
+        object.set_named_property("offset", number(cursor.offset))?;
+        object.set_named_property("holdRetention", cursor.holds)
+    })?;
+    Ok(Made(array.raw()))
 }

@@ -1,13 +1,16 @@
 //! Rare work that waits for the disk: on the threads of libuv, as a promise.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use napi::bindgen_prelude::AsyncTask;
 use napi::{Env, Task};
+use varve_wal::{Care, Progress};
 
 use crate::fault::Fault;
 use crate::lent::References;
-use crate::raw::Made;
+use crate::raw::{Answer, Call, Made, function, object};
 
 type Work<T> = Box<dyn FnOnce() -> Result<T, Fault> + Send>;
 /// Makes a value of a result.
@@ -36,6 +39,37 @@ pub fn promise_holding<T: Send + 'static>(
     finish: Finish<T>,
 ) -> AsyncTask<Job<T>> {
     AsyncTask::new(Job { work: Some(Box::new(work)), finish, _held: Some(held) })
+}
+
+/// Long work on a thread of libuv's pool. Gives the promise, and the means to watch and to end it: `{ done, progress(table), abort() }`.
+pub fn watched<T: Send + 'static>(
+    env: Env,
+    work: impl FnOnce(&Care) -> Result<T, Fault> + Send + 'static,
+    finish: Finish<T>,
+) -> napi::Result<Made> {
+    let (raw, care) = (env.raw(), Rc::new(Arc::new(Care::default())));
+    let watched = Arc::clone(&care);
+    let done = promise(move || work(&watched), finish);
+    let progress = |care: &Rc<Arc<Care>>, call: &Call| {
+        let Progress { bytes, total_bytes, segments, total_segments } = care.progress();
+        if let Some(table) = call.doubles(0).and_then(|table| table.first_chunk_mut()) {
+            *table = [bytes as f64, total_bytes as f64, segments as f64, total_segments as f64];
+        }
+        Ok(Answer::Undefined)
+    };
+    let abort = |care: &Rc<Arc<Care>>, _: &Call| {
+        care.abort();
+        Ok(Answer::Undefined)
+    };
+    object(
+        raw,
+        &[
+            (c"done", crate::raw::value(raw, done)?),
+            (c"progress", function(raw, &care, progress)?),
+            (c"abort", function(raw, &care, abort)?),
+        ],
+    )
+    .map(Made)
 }
 
 impl<T: Send + 'static> Task for Job<T> {

@@ -1,7 +1,7 @@
 //! A segment file at first sight: header, footer and first state, and nothing between.
 
 use varve_format::{
-    BadHeader, DATA_START, FOOTER_LEN, FRAME_HEADER_LEN, Footer, Frame, FrameKind, HEADER_BLOCK_LEN, MOST,
+    BadFrame, BadHeader, DATA_START, FOOTER_LEN, FRAME_HEADER_LEN, Footer, Frame, FrameKind, HEADER_BLOCK_LEN, MOST,
     SegmentHeader, State, read_header_block,
 };
 use varve_io::{Access, File};
@@ -10,6 +10,9 @@ use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::name::FileName;
 use crate::options::{MAX_SEGMENT_SIZE, SegmentOptions};
+
+/// Most states are shorter.
+const STATE_READ: usize = 1024;
 
 /// What is seen of it.
 pub(crate) struct Candidate {
@@ -95,8 +98,8 @@ fn read_footer(file: &dyn File, header: &SegmentHeader) -> Result<Option<Footer>
         let room = footer.data_end.checked_sub(DATA_START)? / FRAME_HEADER_LEN as u64;
         let possible = footer.durable().is_possible() && footer.next_index < MOST;
         // Fewer records than indexes: the segment ends with a gap.
-        (possible && footer.data_end <= position && footer.records <= records && footer.records <= room)
-            .then_some(footer)
+        let fits = footer.records <= records && footer.records <= room && footer.payload_bytes <= footer.data_end;
+        (possible && fits && footer.data_end <= position).then_some(footer)
     })
 }
 
@@ -107,7 +110,15 @@ fn is_footer_zero(file: &dyn File, header: &SegmentHeader) -> Result<bool> {
 }
 
 fn read_state(file: &dyn File, header: &SegmentHeader) -> Result<Option<State>> {
-    read_frame(file, header, DATA_START, 1024, |frame| {
-        if frame.kind == FrameKind::Control { State::decode(frame.payload) } else { None }
-    })
+    let mut bytes = vec![0; STATE_READ];
+    let mut got = file.read_at(&mut bytes, DATA_START)?;
+    if let Err(BadFrame::Short(needs)) = Frame::read(&bytes[..got], header.salt, DATA_START)
+        && needs > STATE_READ
+        && DATA_START + needs as u64 <= header.capacity.min(file.len()?)
+    {
+        bytes.resize(needs, 0);
+        got = file.read_at(&mut bytes, DATA_START)?;
+    }
+    let frame = Frame::read(&bytes[..got], header.salt, DATA_START).ok();
+    Ok(frame.filter(|frame| frame.kind == FrameKind::Control).and_then(|frame| State::decode(frame.payload)))
 }

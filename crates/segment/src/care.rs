@@ -43,12 +43,14 @@ impl Care {
         self.aborted.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn expect(&self, segments: u64, bytes: u64) {
+    /// There will be so much to do.
+    pub fn expect(&self, segments: u64, bytes: u64) {
         self.total_segments.store(segments, Ordering::Relaxed);
         self.total_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    pub(crate) fn done_segment(&self, bytes: u64) {
+    /// A segment is done.
+    pub fn done_segment(&self, bytes: u64) {
         self.segments.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }

@@ -38,6 +38,8 @@ pub struct Source {
     pub next_index: u64,
     /// The state of the log.
     pub state: State,
+    /// What else its engine needs: files that are written before all others.
+    pub beside: Vec<(FileName, Vec<u8>)>,
 }
 
 /// What is to be copied.
@@ -111,6 +113,9 @@ pub fn copy_log(
     for leftover in target.names()?.into_iter().filter(|name| matches!(name, FileName::Prepared(_))) {
         target.unlink(leftover)?;
     }
+    for (name, bytes) in &source.beside {
+        target.replace_durably(*name, bytes)?;
+    }
     if let Some(lowest) = missing.first() {
         let bound = Bound { segment: lowest.hold.header.id, position: 0 };
         lower_bound(target, bound, lowest.hold.header.first_index, log)?;
@@ -155,6 +160,7 @@ pub fn copy_log(
             commit: source.state.commit.min(copied.position),
             durable: Bound::default(),
             codec: source.state.codec.clone(),
+            engine: source.state.engine.clone(),
         };
         lower_bound(target, Bound { segment: header.id, position: 0 }, header.first_index, log)?;
         let frames = state_frame(&state, &header);
@@ -241,6 +247,8 @@ fn look(source: &Source, target: &Directory, options: &SegmentOptions) -> Result
         if let Some(ours) = source.segments.iter().find(|hold| hold.header.id == id) {
             let same = ours.header.salt == header.salt;
             let written = match &found {
+                // A copy from before it was rewritten.
+                _ if ours.header.is_rewritten() && ours.header.is_same_rewritten(&header) => false,
                 _ if !same => sealed || records > 0,
                 Some(found) => {
                     !has_same_end(&*file, &*ours.open()?, found.positions.last(), found.end.min(ours.written()))?
@@ -253,7 +261,8 @@ fn look(source: &Source, target: &Directory, options: &SegmentOptions) -> Result
         }
         there.push(There { header, sealed, records });
     }
-    if there.is_empty() && !target.names()?.iter().all(|name| matches!(name, FileName::Prepared(_) | FileName::Lock)) {
+    let begun = |name: &FileName| matches!(name, FileName::Prepared(_) | FileName::Lock | FileName::Producers(_));
+    if there.is_empty() && !target.names()?.iter().all(begun) {
         return refuse("holds the rest of a log");
     }
     Ok(there)
@@ -368,6 +377,10 @@ fn write(target: &Directory, header: &SegmentHeader, fill: impl FnOnce(&Arc<dyn 
 
 /// Before a segment is replaced, nothing in or behind it is said to be durable: a smaller bound is never wrong.
 fn lower_bound(target: &Directory, bound: Bound, next_index: u64, log: u64) -> Result<()> {
+    #[cfg(feature = "mutants")]
+    if varve_format::Mutant::CopyKeepsBound.is_on() {
+        return Ok(());
+    }
     match DurableFile::read(target)? {
         Some(slot) if slot.bound() > bound => DurableFile::open(target)?.settle(bound, next_index, log),
         _ => Ok(()),
@@ -375,6 +388,10 @@ fn lower_bound(target: &Directory, bound: Bound, next_index: u64, log: u64) -> R
 }
 
 fn settle(target: &Directory, bound: Bound, next_index: u64, log: u64) -> Result<()> {
+    #[cfg(feature = "mutants")]
+    if varve_format::Mutant::CopyLeavesBound.is_on() {
+        return Ok(());
+    }
     DurableFile::open(target)?.settle(bound, next_index, log)?;
     target.sync()
 }

@@ -197,16 +197,14 @@ impl Cursor {
             if frame.kind == FrameKind::Record && !is_lost(frame.index) {
                 let index = header.first_index + u64::from(frame.index);
                 let next = self.index + walked.records as u64;
-                if index >= limit || walked.records == FILL_RECORDS {
+                // Where records are lost before this one, it begins a table of its own.
+                let is_full = next >= limit || walked.records == FILL_RECORDS || (index != next && walked.records > 0);
+                let is_wrong = index < next || (index > next && !self.segment.is_damaged());
+                if is_full || (index >= limit && !is_wrong) {
                     walked.stop = Stop::Full;
                     break;
                 }
-                if index != next && walked.records > 0 {
-                    // Records are lost before this one: it begins a table of its own.
-                    walked.stop = Stop::Full;
-                    break;
-                }
-                if index < next || (index > next && !self.segment.is_damaged()) {
+                if is_wrong {
                     walked.stop = Stop::Bad(BadFrame::Header);
                     break;
                 }

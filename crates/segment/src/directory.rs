@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use varve_io::{Access, EntryKind, File, Job, Lock, LockAttempt, Machine};
 
 use crate::error::{Error, Result};
-use crate::name::FileName;
+use crate::name::{FileName, MOST_IDS};
 use crate::residents::Residents;
 
 /// A directory of segments. Cheap to clone.
@@ -79,8 +79,13 @@ impl Directory {
         Self { ours: false, ..Self::new(machine, path) }
     }
 
+    /// The directory at `path`, on the same machine. What the two keep in memory of their segments is bounded for both together.
+    pub fn beside(&self, path: &Path) -> Self {
+        Self { residents: Arc::clone(&self.residents), ours: self.ours, ..Self::new(Arc::clone(&self.machine), path) }
+    }
+
     /// False for one who only reads.
-    pub(crate) fn is_ours(&self) -> bool {
+    pub fn is_ours(&self) -> bool {
         self.ours
     }
 
@@ -111,6 +116,11 @@ impl Directory {
             if entry.kind != EntryKind::File {
                 let path = self.path.join(&entry.name);
                 return Err(Error::Unsupported { path, what: "no regular file; move it out of the directory".into() });
+            }
+            if name.segment().is_some_and(|id| id >= MOST_IDS) {
+                let path = self.path.join(&entry.name);
+                let what = "named by a number that leaves none for later segments; move it out of the directory";
+                return Err(Error::Unsupported { path, what: what.into() });
             }
             names.push(name);
         }
@@ -145,8 +155,47 @@ impl Directory {
         Ok(self.machine.sync_dir(&self.path)?)
     }
 
+    /// Puts a derived file in the place of the one of that name, if there is one. It is not synced: whoever reads it checks it.
+    pub fn replace_derived(&self, name: FileName, bytes: &[u8]) -> Result<()> {
+        let _missing = self.unlink(name);
+        Ok(self.create(name)?.write_at(&[bytes], 0)?)
+    }
+
+    /// Puts a file in the place of the one of that name, if there is one: a crash leaves the one or the other, whole. Durable when it returns.
+    pub fn replace_durably(&self, name: FileName, bytes: &[u8]) -> Result<()> {
+        let temporary = FileName::Prepared(self.machine.random());
+        let file = self.create(temporary)?;
+        let written = file.write_at(&[bytes], 0).and_then(|()| file.sync_data());
+        if let Err(error) = written {
+            // One that stays behind is removed by the next open.
+            let _stays = self.unlink(temporary);
+            return Err(error.into());
+        }
+        self.rename(temporary, name)?;
+        self.sync()
+    }
+
+    /// Makes all names created, renamed and removed in it so far durable.
+    pub fn sync_names(&self) -> Result<()> {
+        self.sync()
+    }
+
+    /// Removes a derived file.
+    pub fn remove_derived(&self, name: FileName) -> Result<()> {
+        self.unlink(name)
+    }
+
+    /// The first bytes of a derived file, at most `most`; `None` where it cannot be read.
+    pub fn read_derived(&self, name: FileName, most: u64) -> Option<Vec<u8>> {
+        let file = self.open(name, Access::Read).ok()?;
+        let mut bytes = vec![0; usize::try_from(file.len().ok()?.min(most)).ok()?];
+        let read = file.read_at(&mut bytes, 0).ok()?;
+        bytes.truncate(read);
+        Some(bytes)
+    }
+
     /// Has `chore` done in the background, before [`Directory::settle`] returns.
-    pub(crate) fn spawn(&self, chore: Job) {
+    pub fn spawn(&self, chore: Job) {
         self.chores.state().waiting.push_back(chore);
         let chores = Arc::clone(&self.chores);
         self.machine.spawn(Box::new(move || {

@@ -14,8 +14,12 @@ use crate::name::FileName;
 /// [`DurableFile::settle`]: a slot that is lost makes the bound smaller, and never wrong.
 #[derive(Debug)]
 pub struct DurableFile {
-    file: Arc<dyn File>,
-    sequence: u64,
+    directory: Directory,
+    /// The open file, and the greatest sequence of a slot in it.
+    open: Option<(Arc<dyn File>, u64)>,
+    unsynced: bool,
+    /// The bound that was written last.
+    written: Bound,
 }
 
 impl DurableFile {
@@ -30,39 +34,80 @@ impl DurableFile {
 
     /// Opens the file for writing, and creates it if it is missing; the name is durable after the next sync of the directory.
     pub fn open(directory: &Directory) -> Result<Self> {
-        let file = if directory.names()?.contains(&FileName::Durable) {
-            directory.open(FileName::Durable, Access::Write)?
+        let mut durable_file = Self::later(directory);
+        if directory.names()?.contains(&FileName::Durable) {
+            durable_file.file()?;
         } else {
             let file = directory.create(FileName::Durable)?;
             // A slot written later must not need room.
             file.allocate(SLOT_POSITIONS[1] + DurableSlot::LEN as u64)?;
-            file
+            durable_file.open = Some((file, 0));
+        }
+        Ok(durable_file)
+    }
+
+    /// One that is there when it is first written to.
+    pub(crate) fn later(directory: &Directory) -> Self {
+        Self { directory: directory.clone(), open: None, unsynced: false, written: Bound::default() }
+    }
+
+    fn file(&mut self) -> Result<&mut (Arc<dyn File>, u64)> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                let file = self.directory.open(FileName::Durable, Access::Write)?;
+                let sequence = newest(&slots(&file)?).map_or(0, |slot| slot.sequence);
+                (file, sequence)
+            }
         };
-        let sequence = newest(&slots(&file)?).map_or(0, |slot| slot.sequence);
-        Ok(Self { file, sequence })
+        Ok(self.open.insert(open))
     }
 
     /// Writes the bound into the older slot.
     pub fn write(&mut self, bound: Bound, next_index: u64, log: u64) -> Result<()> {
-        self.sequence += 1;
+        let (file, sequence) = self.file()?;
+        *sequence += 1;
         let slot = DurableSlot {
             magic: 0,
-            sequence: self.sequence,
+            sequence: *sequence,
             segment: bound.segment,
             position: bound.position,
             next_index,
             log,
             checksum: 0,
         };
-        let at = SLOT_POSITIONS[usize::from(self.sequence.is_multiple_of(2))];
-        Ok(self.file.write_at(&[&slot.sealed().encode()], at)?)
+        let at = SLOT_POSITIONS[usize::from(sequence.is_multiple_of(2))];
+        file.write_at(&[&slot.sealed().encode()], at)?;
+        (self.unsynced, self.written) = (true, bound);
+        Ok(())
     }
 
     /// Writes the bound into both slots and syncs them: after a clean close it is known for sure.
     pub fn settle(&mut self, bound: Bound, next_index: u64, log: u64) -> Result<()> {
         self.write(bound, next_index, log)?;
         self.write(bound, next_index, log)?;
-        Ok(self.file.sync_data()?)
+        self.sync()
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        let (file, _) = self.file()?;
+        file.sync_data()?;
+        self.unsynced = false;
+        Ok(())
+    }
+
+    /// The bound that was written last, if one was.
+    pub fn written(&self) -> Bound {
+        self.written
+    }
+
+    /// Lets go of the open file; it is opened again when it is written to. What was written is settled first.
+    pub fn rest(&mut self, bound: Bound, next_index: u64, log: u64) -> Result<()> {
+        if self.unsynced {
+            self.settle(bound, next_index, log)?;
+        }
+        self.open = None;
+        Ok(())
     }
 }
 

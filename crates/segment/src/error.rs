@@ -73,6 +73,8 @@ pub enum ErrorCode {
     ReadOnly,
     Busy,
     Locked,
+    NoIndex,
+    Fenced,
     Corrupt,
     Unsupported,
     NoSpace,
@@ -82,7 +84,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::InvalidArgument,
         Self::OutOfRange,
         Self::TooLarge,
@@ -91,6 +93,8 @@ impl ErrorCode {
         Self::ReadOnly,
         Self::Busy,
         Self::Locked,
+        Self::NoIndex,
+        Self::Fenced,
         Self::Corrupt,
         Self::Unsupported,
         Self::NoSpace,
@@ -109,6 +113,8 @@ impl ErrorCode {
             Self::ReadOnly => "VARVE_READONLY",
             Self::Busy => "VARVE_BUSY",
             Self::Locked => "VARVE_LOCKED",
+            Self::NoIndex => "VARVE_NO_INDEX",
+            Self::Fenced => "VARVE_FENCED",
             Self::Corrupt => "VARVE_CORRUPT",
             Self::Unsupported => "VARVE_UNSUPPORTED",
             Self::NoSpace => "VARVE_NO_SPACE",

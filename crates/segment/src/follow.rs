@@ -24,6 +24,9 @@ use crate::segment::{Sealed, Segment, find_frame};
 use crate::set::SegmentSet;
 use crate::survey::{Gap, Survey, survey};
 
+/// Sealed segments looked at when names have changed: nothing tells which one has been rewritten.
+const LOOKS: usize = 128;
+
 /// Bytes read at a time behind the end: little, since most often little has come.
 const WINDOW: usize = 32 << 10;
 
@@ -59,6 +62,8 @@ pub struct Follower {
     /// Everything before it is known to be durable, and the index that goes with it.
     durable: (Bound, u64),
     rotations: u64,
+    /// Id up to which sealed segments were last looked at: whether they have been rewritten.
+    looked_through: u64,
 }
 
 impl Follower {
@@ -111,11 +116,8 @@ impl Follower {
         let sealed = segments.iter().filter_map(|segment| segment.end()).map(|end| end.payload_bytes).sum();
         let active = Arc::new(Segment::active(directory, header, Arc::clone(&file), last.end));
         segments.push(Arc::clone(&active));
-        let state = state.unwrap_or_else(|| State {
-            first_index: segments.first().map_or(0, |first| first.header.first_index),
-            commit: 0,
-            durable: Bound::default(),
-            codec: options.codec.clone(),
+        let state = state.unwrap_or_else(|| {
+            State::new(segments.first().map_or(0, |first| first.header.first_index), &options.codec)
         });
         Ok(Some(Self {
             directory: directory.clone(),
@@ -133,6 +135,7 @@ impl Follower {
             gaps: found.gaps,
             durable: (found.bound, 0),
             rotations: 0,
+            looked_through: 0,
         }))
     }
 
@@ -154,6 +157,11 @@ impl Follower {
     /// Number of committed records, counted from index 0.
     pub fn commit(&self) -> u64 {
         self.state.commit.clamp(self.first_index(), self.visible())
+    }
+
+    /// What the engine keeps in the newest state.
+    pub fn engine(&self) -> &[u8] {
+        &self.state.engine
     }
 
     /// Every record below it is known to be durable.
@@ -219,12 +227,17 @@ impl Follower {
             }
         }
         self.drop_hidden(exchange);
+        self.take_rewritten(change == Change::Names)?;
         followed.grew = before != (self.next_index, self.open_batch, self.state.clone());
         Ok(followed)
     }
 
     /// Where the log was cut by a segment behind `id`: what a slot from before says of records there says nothing of those that are there now.
     fn cut_behind(&self, id: u64) -> u64 {
+        #[cfg(feature = "mutants")]
+        if varve_format::Mutant::OldSlotCounts.is_on() {
+            return u64::MAX;
+        }
         if self.active.header.generation_start <= id {
             return u64::MAX;
         }
@@ -372,6 +385,37 @@ impl Follower {
         Ok(cut)
     }
 
+    /// Takes over segments that the writer has rewritten: those that were found so by who wanted to read them and, with `look`, some of the others,
+    /// the next ones at the next call. Who stands in the old one goes on there, as far as it is in memory. True if there were any.
+    pub fn take_rewritten(&mut self, look: bool) -> Result<bool> {
+        let mut sealed = self.set.all();
+        sealed.pop();
+        let mut next = sealed.partition_point(|segment| segment.header.id <= self.looked_through);
+        if sealed.len() <= LOOKS || next == sealed.len() {
+            next = 0;
+        }
+        let looked = if look { next..(next + LOOKS).min(sealed.len()) } else { 0..0 };
+        if let Some(last) = looked.clone().last().and_then(|last| sealed.get(last)) {
+            self.looked_through = last.header.id;
+        }
+        let mut found = false;
+        for (at, old) in sealed.iter().enumerate() {
+            if looked.contains(&at) {
+                // Its name may lead to another by now, or nowhere: who reads it is told.
+                let _seen = old.open();
+            }
+            if old.kept.is_outdated()
+                && let Some(new) = rewritten(&self.directory, &self.options, old)?
+            {
+                let payload = |segment: &Segment| segment.end().map_or(0, |end| end.payload_bytes);
+                self.sealed_payload_bytes = self.sealed_payload_bytes.saturating_sub(payload(old)) + payload(&new);
+                self.set.replace(old, new);
+                found = true;
+            }
+        }
+        Ok(found)
+    }
+
     /// Segments below the first index are no more part of the log; their files are the writer's to remove.
     fn drop_hidden(&mut self, exchange: &mut dyn FnMut()) {
         let first = self.state.first_index;
@@ -385,4 +429,27 @@ impl Follower {
             self.set.replace_from(0, kept);
         }
     }
+}
+
+/// The segment that was written in the place of `old`, if one was.
+fn rewritten(directory: &Directory, options: &SegmentOptions, old: &Segment) -> Result<Option<Arc<Segment>>> {
+    let found = match Candidate::read(directory, old.header.id, options) {
+        Ok((found, _)) => found,
+        Err(error) if error.is_missing() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let (Some(header), Some(footer), Some(end)) = (found.header, found.footer, old.end()) else { return Ok(None) };
+    // One that ends elsewhere has been cut since: then all is looked at afresh.
+    let is_new = old.header.is_same_rewritten(&header) && header.is_rewritten();
+    if !is_new || footer.next_index != end.next_index || old.is_damaged() {
+        return Ok(None);
+    }
+    let end = Sealed {
+        data_end: footer.data_end,
+        next_index: footer.next_index,
+        records: footer.records,
+        payload_bytes: footer.payload_bytes,
+        sealed_micros: footer.sealed_micros,
+    };
+    Ok(Some(Arc::new(Segment::sealed(directory, header, end, None, false))))
 }

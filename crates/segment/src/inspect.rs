@@ -61,7 +61,9 @@ fn look(directory: &Directory, options: &SegmentOptions, verify: bool, care: &Ca
             flaws.push(Flaw { path, position, reason: stop.reason });
             found = survey(directory, options, verify, true, care)?;
             let gap = |gap: &Gap| Flaw { path: gap.path.clone(), position: gap.position, reason: "records are lost" };
-            flaws.extend(found.gaps.iter().filter(|gap| gap.to > gap.from && gap.position != position).map(gap));
+            flaws.extend(
+                found.gaps.iter().filter(|gap| gap.to > gap.from && gap.position != position && !gap.removed).map(gap),
+            );
         }
     }
     hidden(&mut found);

@@ -2,6 +2,9 @@
 
 use varve_format::MOST;
 
+/// Ids that are found stay below, so that the ids of later segments, which are greater, are names too.
+pub(crate) const MOST_IDS: u64 = MOST / 2;
+
 /// A name that varve gives to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileName {
@@ -9,6 +12,19 @@ pub enum FileName {
     Segment(u64),
     /// The sidecar of a segment: `0000000000000001.idx`.
     Sidecar(u64),
+    /// The digest of a segment of a Log: `0000000000000001.dig`.
+    Digest(u64),
+    /// What producers of a Log had written, as of a segment: `0000000000000001.prod`.
+    Producers(u64),
+    /// A table of the key index of a Log, from an offset up to another: `0000000000000000-0000000000004096.key`.
+    KeyTable {
+        /// The first offset it stands for.
+        from: u64,
+        /// The first behind.
+        to: u64,
+    },
+    /// One being written: `key-0123456789abcdef.tmp`.
+    PreparedKeyTable(u64),
     /// A segment being prepared: `next-0123456789abcdef.tmp`.
     Prepared(u64),
     /// Bytes cut off by a recovery: `0000000000000001-0000000000004096.torn`.
@@ -32,6 +48,15 @@ pub enum FileName {
 }
 
 impl FileName {
+    /// The segment it speaks of.
+    pub(crate) fn segment(self) -> Option<u64> {
+        match self {
+            Self::Segment(id) | Self::Sidecar(id) | Self::Digest(id) | Self::Producers(id) => Some(id),
+            Self::Torn { segment, .. } | Self::Lost { segment, .. } => Some(segment),
+            Self::KeyTable { .. } | Self::PreparedKeyTable(_) | Self::Prepared(_) | Self::Durable | Self::Lock => None,
+        }
+    }
+
     /// Reads a name; `None` if it is not one of ours.
     pub fn parse(name: &str) -> Option<Self> {
         let found = match name {
@@ -42,6 +67,15 @@ impl FileName {
                 match extension {
                     "seg" => Self::Segment(stem.parse().ok()?),
                     "idx" => Self::Sidecar(stem.parse().ok()?),
+                    "dig" => Self::Digest(stem.parse().ok()?),
+                    "prod" => Self::Producers(stem.parse().ok()?),
+                    "key" => {
+                        let (from, to) = stem.split_once('-')?;
+                        Self::KeyTable { from: from.parse().ok()?, to: to.parse().ok()? }
+                    }
+                    "tmp" if stem.starts_with("key-") => {
+                        Self::PreparedKeyTable(u64::from_str_radix(stem.strip_prefix("key-")?, 16).ok()?)
+                    }
                     "tmp" => Self::Prepared(u64::from_str_radix(stem.strip_prefix("next-")?, 16).ok()?),
                     "torn" | "lost" => {
                         let (segment, position) = stem.split_once('-')?;
@@ -58,7 +92,8 @@ impl FileName {
         };
         let most = |number: u64| number < MOST;
         let fits = match found {
-            Self::Segment(id) | Self::Sidecar(id) => most(id),
+            Self::Segment(id) | Self::Sidecar(id) | Self::Digest(id) | Self::Producers(id) => most(id),
+            Self::KeyTable { from, to } => most(from) && most(to),
             Self::Torn { segment, position } | Self::Lost { segment, position } => most(segment) && most(position),
             _ => true,
         };
@@ -71,6 +106,10 @@ impl std::fmt::Display for FileName {
         match self {
             Self::Segment(id) => write!(f, "{id:016}.seg"),
             Self::Sidecar(id) => write!(f, "{id:016}.idx"),
+            Self::Digest(id) => write!(f, "{id:016}.dig"),
+            Self::Producers(id) => write!(f, "{id:016}.prod"),
+            Self::KeyTable { from, to } => write!(f, "{from:016}-{to:016}.key"),
+            Self::PreparedKeyTable(random) => write!(f, "key-{random:016x}.tmp"),
             Self::Prepared(random) => write!(f, "next-{random:016x}.tmp"),
             Self::Torn { segment, position } => write!(f, "{segment:016}-{position:016}.torn"),
             Self::Lost { segment, position } => write!(f, "{segment:016}-{position:016}.lost"),
@@ -89,6 +128,10 @@ mod tests {
         for name in [
             FileName::Segment(7),
             FileName::Sidecar(MOST - 1),
+            FileName::Digest(3),
+            FileName::Producers(7),
+            FileName::KeyTable { from: 0, to: 4096 },
+            FileName::PreparedKeyTable(u64::MAX),
             FileName::Prepared(u64::MAX),
             FileName::Torn { segment: 3, position: 4096 },
             FileName::Lost { segment: 3, position: 0 },

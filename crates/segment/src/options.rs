@@ -16,7 +16,7 @@ pub const MAX_CODEC_NAME: usize = 255;
 
 /// Size of a directory's first segment; each next one is [`GROWTH`] times larger, up to the segment size. A small log stays small.
 const FIRST_SEGMENT: u64 = 256 << 10;
-const GROWTH: u64 = 4;
+pub(crate) const GROWTH: u64 = 4;
 
 /// Options of the substrate. The engine has checked their ranges.
 #[derive(Debug, Clone)]
@@ -33,13 +33,23 @@ pub struct SegmentOptions {
     pub marker: u32,
     /// Name of the codec.
     pub codec: String,
+    /// What the engine keeps in the state of a new directory.
+    pub engine: Vec<u8>,
     /// Check every frame before opening.
     pub verify: bool,
     /// Go on behind damage; checks every frame too.
     pub skip_damage: bool,
+    /// It is one of many: it allocates nothing before it is written to, prepares ahead only when three quarters are full, and lets go of its open
+    /// files when it is asked to.
+    pub thrifty: bool,
 }
 
 impl SegmentOptions {
+    /// True if the next segment is made ready where frames of the active one end at `end` of `limit`.
+    pub(crate) fn prepares_at(&self, end: u64, limit: u64) -> bool {
+        end > if self.thrifty { limit / 4 * 3 } else { limit / 2 }
+    }
+
     /// Length of the segment that follows one of `previous` bytes (0: the first), with room for a frame of `frame` bytes and a state of `state`.
     pub(crate) fn capacity_after(&self, previous: u64, frame: u64, state: u64) -> u64 {
         let most = self.segment_size & !7;

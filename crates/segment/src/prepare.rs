@@ -164,6 +164,20 @@ impl Preparer {
         slot
     }
 
+    /// Removes what is prepared. False, and nothing is done: a segment is just being made.
+    pub(crate) fn rest(&self) -> bool {
+        let mut slot = self.slot();
+        match std::mem::replace(&mut *slot, Slot::Empty) {
+            Slot::Ready(prepared) => prepared.discard(&self.directory),
+            empty @ (Slot::Empty | Slot::Closed) => *slot = empty,
+            busy => {
+                *slot = busy;
+                return false;
+            }
+        }
+        true
+    }
+
     /// Removes what is prepared, and prepares no more.
     pub fn close(&self) {
         let mut slot = self.slot_at_rest();

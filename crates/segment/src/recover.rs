@@ -105,6 +105,14 @@ pub fn recover(directory: &Directory, options: &SegmentOptions) -> Result<Recove
             return Err(damage(directory, &stop));
         }
     }
+    if let Some(stop) = torn_at {
+        cut_tail(directory, &mut found, &stop)?;
+    }
+    if found.pieces.is_empty() && found.stop.is_some() {
+        // Before anything is changed.
+        let path = directory.path().to_path_buf();
+        return Err(Error::Corrupt { path, position: 0, index: None, reason: "no intact segment is left" });
+    }
     for leftover in std::mem::take(&mut found.leftovers) {
         directory.unlink(leftover)?;
     }
@@ -114,7 +122,6 @@ pub fn recover(directory: &Directory, options: &SegmentOptions) -> Result<Recove
     }
     let mut torn = Vec::new();
     if let Some(stop) = torn_at {
-        cut_tail(directory, &mut found, &stop)?;
         torn.extend(keep_tail(directory, &stop)?);
     }
     let end =
@@ -131,6 +138,10 @@ pub fn recover(directory: &Directory, options: &SegmentOptions) -> Result<Recove
         resume(directory, options, found, torn_at.is_some(), &mut durable_file)?;
     for id in dropped {
         torn.push(set_aside(directory, id, FileName::Torn { segment: id, position: 0 })?);
+    }
+    #[cfg(feature = "mutants")]
+    if varve_format::Mutant::KeepHidden.is_on() {
+        discarded.clear();
     }
     for id in discarded {
         directory.unlink(FileName::Segment(id))?;
@@ -149,16 +160,8 @@ pub(crate) fn hidden(found: &mut Survey) -> Vec<u64> {
 }
 
 fn create(directory: &Directory, options: &SegmentOptions, mut durable_file: DurableFile) -> Result<Recovered> {
-    let state =
-        State { first_index: options.first_index, commit: 0, durable: Bound::default(), codec: options.codec.clone() };
-    // A process that was killed while it made the path may have left names above unsynced. Some may be none of ours to sync.
-    for above in directory.path().ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
-        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-        match directory.machine().sync_dir(above) {
-            Err(error) if !matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => return Err(error.into()),
-            _ => {}
-        }
-    }
+    let state = State { engine: options.engine.clone(), ..State::new(options.first_index, &options.codec) };
+    sync_above(directory)?;
     let log = directory.machine().random();
     let begin =
         Begin { id: 1, first_index: options.first_index, generation: 1, origin: Origin::First, log, previous: None };
@@ -168,7 +171,7 @@ fn create(directory: &Directory, options: &SegmentOptions, mut durable_file: Dur
     let next_index = options.first_index;
     let resume = Resume {
         active: Arc::clone(&active),
-        file,
+        file: Some(file),
         positions: Vec::new(),
         payload_bytes: 0,
         next_index,
@@ -184,6 +187,18 @@ fn create(directory: &Directory, options: &SegmentOptions, mut durable_file: Dur
         torn: Vec::new(),
         gaps: Vec::new(),
     })
+}
+
+/// A process that was killed while it made the path may have left names above unsynced. Some may be none of ours to sync.
+pub(crate) fn sync_above(directory: &Directory) -> Result<()> {
+    for above in directory.path().ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
+        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        match directory.machine().sync_dir(above) {
+            Err(error) if !matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 pub(crate) type Resumed = (Resume, Vec<Arc<Segment>>, u64);
@@ -202,11 +217,9 @@ pub(crate) fn resume(
     };
     let next_index = last.next_index;
     let end = Bound { segment: last.header.id, position: last.end };
-    let state = found.state.take().unwrap_or_else(|| State {
-        first_index: found.pieces.first().map_or(0, |first| first.header.first_index),
-        commit: 0,
-        durable: Bound::default(),
-        codec: options.codec.clone(),
+    let state = found.state.take().unwrap_or_else(|| {
+        let first = found.pieces.first().map_or(0, |first| first.header.first_index);
+        State { engine: options.engine.clone(), ..State::new(first, &options.codec) }
     });
     // All that is found whole has been made durable by now: the segment that begins here says so.
     let state = State {
@@ -261,7 +274,7 @@ pub(crate) fn resume(
         })
         .collect();
     segments.push(Arc::clone(&active));
-    let resume = Resume { active, file, positions, payload_bytes, next_index, state, durable };
+    let resume = Resume { active, file: Some(file), positions, payload_bytes, next_index, state, durable };
     Ok((resume, segments, sealed_payload_bytes))
 }
 

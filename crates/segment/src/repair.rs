@@ -44,6 +44,13 @@ pub fn repair(directory: &Directory, options: &SegmentOptions, care: &Care) -> R
     if care.is_aborted() {
         return Err(Error::Aborted);
     }
+    if let (Some(stop), Some(first), None, Some(known)) = (&mut log.stop, log.pieces.first(), &log.state, &known)
+        && known.first_index < first.header.first_index
+    {
+        // The only state left lies behind the damage, and tells that the log began before what is there: nothing lies before the first damage.
+        let at = Bound { segment: first.header.id, position: 0 };
+        *stop = Place { at, index: known.first_index, reason: stop.reason };
+    }
     let mut aside = Vec::new();
     let kept = match log.stop {
         Some(stop) if !is_torn(&log, &stop) => {
@@ -84,6 +91,10 @@ fn keep_before(
             _ => aside.push(directory.file(name)),
         }
     }
+    if let (Some(state), Some(known)) = (&mut log.state, &known) {
+        // What an engine has settled since stays settled: what it has dropped does not come back.
+        state.engine.clone_from(&known.engine);
+    }
     log.state = log.state.take().or(known);
     let first = log.state.as_ref().map_or(0, |state| state.first_index);
     let (from, to) = match (log.pieces.first(), log.pieces.last()) {
@@ -109,12 +120,8 @@ fn begin_anew(
     known: Option<State>,
     aside: &mut Vec<PathBuf>,
 ) -> Result<()> {
-    let state = known.unwrap_or_else(|| State {
-        first_index: 0,
-        commit: 0,
-        durable: Bound::default(),
-        codec: options.codec.clone(),
-    });
+    let state =
+        known.unwrap_or_else(|| State { engine: options.engine.clone(), ..State::new(0, &options.codec) });
     let first_index = state.first_index;
     let state = State { commit: first_index, durable: log.bound, ..state };
     let mut ids = log.ids;
@@ -164,10 +171,9 @@ fn newest_state(directory: &Directory, options: &SegmentOptions, log: &Survey) -
         }
     }
     let state = |first_index| State {
-        first_index,
         commit: first_index,
-        durable: Bound::default(),
-        codec: options.codec.clone(),
+        engine: options.engine.clone(),
+        ..State::new(first_index, &options.codec)
     };
     Ok(lowest.map(state))
 }

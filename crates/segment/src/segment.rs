@@ -9,8 +9,11 @@ use varve_io::{Access, File, Map, Operation, PrivateMap};
 
 use crate::directory::Directory;
 use crate::error::{Error, Result};
+use crate::kept::Kept;
 use crate::name::FileName;
 use crate::scan::{Scanner, Step, payload_bytes};
+
+pub use crate::hold::Hold;
 
 /// Views are of whole pages: of the largest that the processor may have, since a page that is still written to must not be in a view.
 const VIEW_PAGE: u64 = if cfg!(target_arch = "x86_64") { 4 << 10 } else { 64 << 10 };
@@ -60,35 +63,12 @@ pub struct Segment {
     /// When it was last written to, in microseconds since the Unix epoch.
     modified_micros: AtomicI64,
     /// Shared with what a truncation leaves of it: both are the same file.
-    holds: Arc<AtomicUsize>,
+    pub(crate) holds: Arc<AtomicUsize>,
     retired: AtomicBool,
-}
-
-/// Keeps the file of a segment where it is, whatever is removed from the log meanwhile. Readers hold the segment they stand in.
-#[derive(Debug)]
-pub struct Hold(Arc<Segment>);
-
-impl Hold {
-    /// Holds `segment`.
-    pub fn new(segment: Arc<Segment>) -> Self {
-        segment.holds.fetch_add(1, Ordering::Relaxed);
-        Self(segment)
-    }
-}
-
-impl std::ops::Deref for Hold {
-    type Target = Arc<Segment>;
-
-    #[inline]
-    fn deref(&self) -> &Arc<Segment> {
-        &self.0
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.0.holds.fetch_sub(1, Ordering::Release);
-    }
+    /// It has no file yet: it gets one when it is first written to.
+    to_come: AtomicBool,
+    /// Its file, where another has its name.
+    pub(crate) kept: Kept,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -98,10 +78,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Segment {
     /// The active segment, whose frames end at `written`.
     pub fn active(directory: &Directory, header: SegmentHeader, file: Arc<dyn File>, written: u64) -> Self {
+        Self { file: Mutex::new(Some(file)), to_come: AtomicBool::new(false), ..Self::to_come(directory, header, written) }
+    }
+
+    /// The first of a log that is not there yet.
+    pub(crate) fn to_come(directory: &Directory, header: SegmentHeader, written: u64) -> Self {
         Self {
             header,
             directory: directory.clone(),
-            file: Mutex::new(Some(file)),
+            file: Mutex::new(None),
             map: Mutex::new(None),
             written: AtomicU64::new(written),
             sealed: OnceLock::new(),
@@ -111,6 +96,8 @@ impl Segment {
             modified_micros: AtomicI64::new(header.created_micros),
             holds: Arc::default(),
             retired: AtomicBool::new(false),
+            to_come: AtomicBool::new(true),
+            kept: Kept::default(),
         }
     }
 
@@ -135,6 +122,8 @@ impl Segment {
             modified_micros: AtomicI64::new(end.sealed_micros),
             holds: Arc::default(),
             retired: AtomicBool::new(false),
+            to_come: AtomicBool::new(false),
+            kept: Kept::default(),
         }
     }
 
@@ -151,12 +140,12 @@ impl Segment {
 
     /// Its file, for reading.
     pub(crate) fn open(&self) -> Result<Arc<dyn File>> {
-        self.directory.open(FileName::Segment(self.header.id), Access::Read)
+        self.kept.open(&self.directory, &self.header, Access::Read)
     }
 
     /// Sum of the lengths of the records whose frames begin in `from..to`.
     pub(crate) fn payload_between(&self, from: u64, to: u64) -> Result<u64> {
-        let file = self.directory.open(FileName::Segment(self.header.id), Access::Read)?;
+        let file = self.open()?;
         payload_bytes(&*file, self.header.salt, from, to)
     }
 
@@ -241,6 +230,17 @@ impl Segment {
         self.directory.residents().knows_positions(self, bytes);
     }
 
+    /// Its file is open (again).
+    pub(crate) fn put_file(&self, file: Arc<dyn File>) {
+        *lock(&self.file) = Some(file);
+        self.to_come.store(false, Ordering::Release);
+    }
+
+    /// True if it has no file yet: it gets one when it is first written to.
+    pub fn is_to_come(&self) -> bool {
+        self.to_come.load(Ordering::Acquire)
+    }
+
     pub(crate) fn unsynced_file(&self) -> Option<Arc<dyn File>> {
         lock(&self.file).clone()
     }
@@ -256,7 +256,7 @@ impl Segment {
         if self.damaged || end.data_end + 4096 >= footer {
             return Ok(());
         }
-        let file = self.directory.open(FileName::Segment(self.header.id), Access::Write)?;
+        let file = self.kept.open(&self.directory, &self.header, Access::Write)?;
         Ok(file.punch(end.data_end..footer)?)
     }
 
@@ -269,7 +269,7 @@ impl Segment {
         }
         let file = match self.unsynced_file() {
             Some(file) => file,
-            None => self.directory.open(FileName::Segment(self.header.id), Access::Read)?,
+            None => self.open()?,
         };
         if file.len()? < self.written() {
             return Err(self.corrupt(file.len()?, None, "the file has been cut short"));
@@ -287,7 +287,7 @@ impl Segment {
         if len == 0 {
             return Ok(None);
         }
-        let file = self.directory.open(FileName::Segment(self.header.id), Access::Read)?;
+        let file = self.open()?;
         if file.len()? < len {
             return Err(self.corrupt(file.len()?, None, "the file has been cut short"));
         }
@@ -302,8 +302,14 @@ impl Segment {
     }
 
     /// Whether it was asked for since the last call.
-    pub(crate) fn was_used(&self) -> bool {
+    pub fn was_used(&self) -> bool {
         self.used.swap(false, Ordering::Relaxed)
+    }
+
+    /// Lets go of what it has in memory and can have again.
+    pub fn let_go(&self) {
+        self.unmap();
+        self.forget_positions();
     }
 
     /// Lets go of the map. Who reads by it keeps it until then.
@@ -394,9 +400,13 @@ impl Segment {
             None => {
                 let positions = self.scan_positions()?;
                 if self.directory.is_ours() {
-                    let (directory, sidecar) = (self.directory.clone(), self.encode_sidecar(&positions));
-                    let id = self.header.id;
-                    self.directory.spawn(Box::new(move || replace_sidecar(&directory, id, &sidecar)));
+                    let (segment, sidecar) = (Arc::clone(self), self.encode_sidecar(&positions));
+                    self.directory.spawn(Box::new(move || {
+                        if !segment.is_retired() {
+                            let name = FileName::Sidecar(segment.header.id);
+                            let _derived = segment.directory.replace_derived(name, &sidecar);
+                        }
+                    }));
                 }
                 positions
             }
@@ -429,7 +439,7 @@ impl Segment {
     }
 
     fn scan_positions(&self) -> Result<Vec<u32>> {
-        let file = self.directory.open(FileName::Segment(self.header.id), Access::Read)?;
+        let file = self.open()?;
         let end = self.end().map_or(0, |end| end.data_end);
         let records = usize::try_from(self.records()).unwrap_or(0);
         let mut positions = vec![0; records];
@@ -437,7 +447,8 @@ impl Segment {
         loop {
             match scanner.step()? {
                 Step::Frame { position, frame } if frame.kind == FrameKind::Record => {
-                    if let Some(entry) = positions.get_mut(frame.index as usize) {
+                    // The first of an index counts, as it does for who reads in order.
+                    if let Some(entry) = positions.get_mut(frame.index as usize).filter(|entry| **entry == 0) {
                         *entry = u32::try_from(position / 8).unwrap_or(0);
                     }
                 }
@@ -457,16 +468,17 @@ impl Segment {
     }
 
     /// Writes the sidecar and lets go of the positions; they come back from it when they are asked for. Derived, so failing is no error.
-    fn write_sidecar(&self) {
+    pub(crate) fn write_sidecar(&self) {
         if self.is_retired() {
             return;
         }
         let positions = lock(&self.positions).clone();
         if let Some(positions) = positions {
-            replace_sidecar(&self.directory, self.header.id, &self.encode_sidecar(&positions));
+            let name = FileName::Sidecar(self.header.id);
+            let _derived = self.directory.replace_derived(name, &self.encode_sidecar(&positions));
             if self.is_retired() {
                 // Its file may be gone by now: what tells of it goes, too.
-                let _removed_by_the_next_open = self.directory.unlink(FileName::Sidecar(self.header.id));
+                let _removed_by_the_next_open = self.directory.unlink(name);
             } else if !self.damaged && self.read_sidecar().is_some() {
                 lock(&self.positions).take();
             }
@@ -481,12 +493,6 @@ impl Segment {
     pub(crate) fn bad_frame(&self, position: u64, index: u64, bad: BadFrame) -> Error {
         self.corrupt(position, Some(index), bad.reason())
     }
-}
-
-fn replace_sidecar(directory: &Directory, id: u64, bytes: &[u8]) {
-    let name = FileName::Sidecar(id);
-    let _missing = directory.unlink(name);
-    let _derived = directory.create(name).and_then(|file| Ok(file.write_at(&[bytes], 0)?));
 }
 
 impl Segment {

@@ -58,6 +58,15 @@ impl SegmentSet {
         });
     }
 
+    /// Puts `new`, which has the same id, in the place of `old`, if that is there. Who holds the old one keeps it.
+    pub(crate) fn replace(&self, old: &Arc<Segment>, new: Arc<Segment>) {
+        self.change(|all| {
+            if let Some(place) = all.iter_mut().find(|segment| Arc::ptr_eq(segment, old)) {
+                *place = new;
+            }
+        });
+    }
+
     /// Takes the first `count` segments out of the log; their files go after `after` is durable. Gives them.
     pub fn retire_first(&self, count: usize, after: Bound) -> Vec<Arc<Segment>> {
         let gone: Vec<_> = self.change(|all| all.drain(..count.min(all.len())).collect());
@@ -98,6 +107,10 @@ impl SegmentSet {
             if outcome.is_err() || one.after > durable || (one.segment.holds() > 0 && !held) {
                 return true;
             }
+            if one.segment.kept.is_outdated() {
+                // Its name is that of the segment which was written in its place.
+                return false;
+            }
             match remove(directory, one.segment.header.id) {
                 Ok(()) => gone.push(Arc::clone(&one.segment)),
                 Err(error) => outcome = Err(error),
@@ -131,6 +144,14 @@ impl SegmentSet {
         found.or_else(|| retired.iter().map(|one| &one.segment).find(|one| one.header.id == id).cloned()).map(Hold::new)
     }
 
+    /// The same, if it has this salt: of a segment that was rewritten there may be two, one of them no more part of the log.
+    pub fn hold_salted(&self, id: u64, salt: u64) -> Option<Hold> {
+        let retired = self.retired();
+        let is_it = |segment: &&Arc<Segment>| segment.header.id == id && segment.header.salt == salt;
+        let live = self.by_id(id);
+        live.iter().chain(retired.iter().map(|one| &one.segment)).find(is_it).cloned().map(Hold::new)
+    }
+
     /// The segment after the one with this id.
     pub fn after(&self, id: u64) -> Option<Arc<Segment>> {
         self.with(|all| all.get(all.partition_point(|segment| segment.header.id <= id)).cloned())
@@ -157,7 +178,7 @@ fn remove(directory: &Directory, id: u64) -> Result<()> {
     match directory.unlink(FileName::Segment(id)) {
         Err(error) if !error.is_missing() => Err(error),
         _ => {
-            let _derived = directory.unlink(FileName::Sidecar(id));
+            let _derived = [FileName::Sidecar(id), FileName::Digest(id)].map(|name| directory.unlink(name));
             Ok(())
         }
     }

@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod beside;
+pub mod every_step;
 pub mod explore;
 mod failure;
 mod held;
 mod life;
 mod manage;
 mod model;
+mod objectors;
 mod open;
 mod payload;
 mod rng;

@@ -10,6 +10,7 @@ use crate::beside::Beside;
 use crate::failure::Failure;
 use crate::held::Held;
 use crate::model::{Bounds, Model};
+use crate::objectors::Objectors;
 use crate::open::open;
 use crate::payload::{Content, payload};
 use crate::rng::Rng;
@@ -40,6 +41,7 @@ pub(crate) struct Life {
     pub(crate) trail: Vec<String>,
     pub(crate) held: Held,
     pub(crate) beside: Beside,
+    pub(crate) objectors: Objectors,
     pub(crate) options: WalOptions,
     rng: Rng,
     /// Changes that machines before this one made.
@@ -60,6 +62,7 @@ impl Life {
             trail: Vec::new(),
             held: Held::default(),
             beside: Beside::default(),
+            objectors: Objectors::default(),
             options,
             rng,
             changes: 0,
@@ -236,6 +239,7 @@ impl Life {
         closed?;
         self.model.synced();
         self.held.let_all_go();
+        self.objectors.clear();
         self.tidy(wal, false)?;
         self.wal = None;
         let bounds = self.model.exactly_now();
@@ -275,6 +279,7 @@ impl Life {
         self.machine.crash_after(0);
         self.beside = Beside::default();
         self.held.let_all_go();
+        self.objectors.clear();
         self.wal = None;
         self.machine.drop_jobs();
     }

@@ -120,6 +120,9 @@ impl Life {
                 if to > first {
                     self.model.truncate_before(to, state);
                 }
+                if self.objectors.are_asked() {
+                    return Ok(wal.begin_retention().map(drop));
+                }
                 let enforced = wal.enforce_retention();
                 if enforced.is_ok() && to > first {
                     self.model.synced();
@@ -150,6 +153,23 @@ impl Life {
                 self.held.pin(wal, *number)?;
                 Ok(())
             }
+            Op::Object => {
+                self.objectors.object(wal);
+                Ok(())
+            }
+            Op::Answer(allowed) => {
+                let Some(answer) = self.objectors.answer(*allowed) else { return Ok(Ok(())) };
+                if let Some(id) = answer.through {
+                    let segments = live(wal);
+                    let gone = segments.iter().filter(|segment| segment.id <= id).count();
+                    let gone = gone.min(segments.len().saturating_sub(1));
+                    if let Some(next) = segments.get(gone).filter(|_| gone > 0) {
+                        self.model.truncate_before(next.first_index.max(first), state);
+                    }
+                }
+                answer.give(wal);
+                Ok(())
+            }
             Op::LetGo => {
                 self.held.let_go();
                 Ok(())
@@ -158,9 +178,9 @@ impl Life {
         })
     }
 
-    /// Where the log begins when retention has done its work; `None` if all is kept.
+    /// Where the log begins when retention has done its work; `None` if all is kept, or somebody is asked first.
     fn retained(&self, wal: &Wal) -> Option<u64> {
-        let rules = self.options.retention?;
+        let rules = self.options.retention.filter(|_| !self.objectors.are_asked())?;
         let segments = live(wal);
         let may_go = segments.len().saturating_sub(rules.min_segments.unwrap_or(1).max(1));
         let now = self.machine.now_micros();

@@ -50,6 +50,10 @@ pub(crate) enum Op {
     LetGo,
     /// Another process begins to follow.
     Follow,
+    /// Somebody begins to be asked before retention removes anything.
+    Object,
+    /// Who is asked allows so many of the segments in question.
+    Answer(usize),
 }
 
 /// A place in the log, wherever that is by then.
@@ -79,7 +83,38 @@ pub(crate) fn script(rng: &mut Rng, max_record: u64, range: Range) -> Vec<Op> {
     let count = 4 + rng.pick(10);
     let max = usize::try_from(max_record).unwrap_or(usize::MAX);
     let one = |rng: &mut Rng| if range == Range::All && rng.chance(45) { managing(rng) } else { op(rng, max) };
-    (0..count).map(|_| one(rng)).collect()
+    let mut ops: Vec<_> = (0..count).map(|_| one(rng)).collect();
+    if range == Range::All && rng.chance(30) {
+        let at = rng.pick(ops.len());
+        let story = if rng.chance(50) { cut_under_a_follower(rng, max) } else { asked_before_it_goes(rng) };
+        ops.splice(at..at, story);
+    }
+    ops
+}
+
+/// Retention has something to remove, and has to ask; what comes between the question and the answer changes what may go.
+fn asked_before_it_goes(rng: &mut Rng) -> Vec<Op> {
+    let one = |rng: &mut Rng| Op::Append { content: content(rng), len: rng.pick(3000) };
+    let mut ops = vec![Op::Object; 1 + rng.pick(2)];
+    for _ in 0..2 + rng.pick(3) {
+        ops.extend([one(rng), Op::Rotate]);
+    }
+    ops.extend([one(rng), Op::Retain { later: 2000 }]);
+    if rng.chance(50) {
+        ops.push(managing(rng));
+    }
+    ops.extend([Op::Answer(1 + rng.pick(4)), Op::Answer(1 + rng.pick(4))]);
+    ops
+}
+
+/// Records are durable, are cut, and others take their place that are not: what told of the first says nothing of those. Seldom drawn in a row.
+fn cut_under_a_follower(rng: &mut Rng, max: usize) -> Vec<Op> {
+    let few = |rng: &mut Rng| Op::Batch {
+        content: content(rng),
+        lens: (0..1 + rng.pick(4)).map(|_| rng.pick(300).min(max)).collect(),
+    };
+    let (before, after) = (few(rng), few(rng));
+    vec![Op::Follow, before, Op::Sync, Op::TruncateAfter(Spot::Back(1 + rng.below(4))), after, Op::Flush]
 }
 
 /// What is kept, for a log that is to drop its oldest segments by itself.
@@ -111,7 +146,9 @@ fn managing(rng: &mut Rng) -> Op {
         70..76 => Op::Reader { from: spot(rng), waits: rng.chance(50) },
         76..82 => Op::ReadOn,
         82..88 => Op::Pin(rng.below(6)),
-        88..92 => Op::LetGo,
+        88..90 => Op::LetGo,
+        90..93 => Op::Object,
+        93..96 => Op::Answer(rng.pick(4)),
         _ => Op::Follow,
     }
 }

@@ -1,4 +1,4 @@
-//! `docs/formats/segment.md` against the code: the tables, and the numbers in the prose. `UPDATE_DOCS=1` writes the tables again.
+//! The documents of `docs/formats` against the code: the tables, and the numbers in the prose. `UPDATE_DOCS=1` writes the tables again.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -7,15 +7,31 @@ use std::path::PathBuf;
 
 use varve_format::{
     DATA_START, DISTANCE_UNKNOWN, DurableSlot, EngineKind, FOOTER_LEN, FORMAT_VERSION, FRAME_HEADER_LEN, Field, Footer,
-    FrameKind, HEADER_COPIES, LAYOUTS, MAX_RELATIVE_INDEX, Origin, SLOT_POSITIONS, SegmentHeader,
+    FrameKind, HEADER_COPIES, KEY_TABLE_LAYOUTS, LAYOUTS, MAX_RELATIVE_INDEX, Origin, SLOT_POSITIONS, SegmentHeader,
 };
 
-fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats/segment.md")
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats")
 }
 
-fn document() -> String {
-    std::fs::read_to_string(path()).unwrap()
+/// The text of a document of the directory.
+fn document(name: &str) -> String {
+    std::fs::read_to_string(directory().join(name)).unwrap()
+}
+
+/// All documents by name.
+fn documents() -> Vec<(String, String)> {
+    let names = std::fs::read_dir(directory()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.map(|name| (name.clone(), document(&name))).collect()
+}
+
+/// Every layout by name.
+fn layouts() -> impl Iterator<Item = &'static (&'static str, &'static [Field])> {
+    LAYOUTS.iter().chain(KEY_TABLE_LAYOUTS)
+}
+
+fn marker(name: &str) -> String {
+    format!("<!-- layout:{name} -->\n")
 }
 
 fn table(fields: &[Field]) -> String {
@@ -29,9 +45,9 @@ fn table(fields: &[Field]) -> String {
 /// `document` with the tables as they are in the code.
 fn rendered(document: &str) -> String {
     let mut rendered = document.to_owned();
-    for (name, fields) in LAYOUTS {
-        let open = format!("<!-- layout:{name} -->\n");
-        let from = rendered.find(&open).unwrap_or_else(|| panic!("the document has no marker for {name}")) + open.len();
+    for (name, fields) in layouts() {
+        let Some(open) = rendered.find(&marker(name)) else { continue };
+        let from = open + marker(name).len();
         let to = from + rendered[from..].find("<!-- /layout -->").unwrap();
         rendered.replace_range(from..to, &table(fields));
     }
@@ -40,21 +56,31 @@ fn rendered(document: &str) -> String {
 
 #[test]
 fn tables_are_those_of_the_code() {
-    let document = document();
-    let rendered = rendered(&document);
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path(), &rendered).unwrap();
-    } else {
-        assert!(rendered == document, "the tables are stale: run this test with UPDATE_DOCS=1");
+    for (name, document) in documents() {
+        let rendered = rendered(&document);
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(directory().join(name), &rendered).unwrap();
+        } else {
+            assert!(rendered == document, "the tables of {name} are stale: run this test with UPDATE_DOCS=1");
+        }
     }
-    let markers = document.matches("<!-- layout:").count();
-    assert_eq!(markers, LAYOUTS.len(), "the document has a table that the code does not know");
+}
+
+#[test]
+fn every_layout_has_one_table() {
+    let documents = documents();
+    for (name, _) in layouts() {
+        let markers: usize = documents.iter().map(|(_, document)| document.matches(&marker(name)).count()).sum();
+        assert_eq!(markers, 1, "tables of {name} in the documents");
+    }
+    let markers: usize = documents.iter().map(|(_, document)| document.matches("<!-- layout:").count()).sum();
+    assert_eq!(markers, layouts().count(), "a document has a table that the code does not know");
 }
 
 /// Sentences of the prose that say a number, with the number from the code.
 #[test]
 fn numbers_in_the_prose_are_those_of_the_code() {
-    let document = document();
+    let document = document("segment.md");
     let [_, second_header] = HEADER_COPIES;
     let [first_slot, second_slot] = SLOT_POSITIONS;
     let sentences = [
@@ -84,7 +110,7 @@ fn numbers_in_the_prose_are_those_of_the_code() {
 }
 
 fn meaning(layout: &str, field: &str) -> &'static str {
-    let (_, fields) = LAYOUTS.iter().find(|(name, _)| *name == layout).unwrap();
+    let (_, fields) = layouts().find(|(name, _)| *name == layout).unwrap();
     fields.iter().find(|one| one.name == field).unwrap().meaning
 }
 
@@ -92,7 +118,8 @@ fn meaning(layout: &str, field: &str) -> &'static str {
 #[test]
 fn meanings_are_those_of_the_code() {
     assert_eq!(meaning("SegmentHeader", "version"), format!("format version of the file, {FORMAT_VERSION}"));
-    assert_eq!(meaning("SegmentHeader", "kind"), format!("engine: {} Wal", EngineKind::Wal as u8));
+    let kinds = format!("engine: {} Wal, {} Log", EngineKind::Wal as u8, EngineKind::Log as u8);
+    assert_eq!(meaning("SegmentHeader", "kind"), kinds);
     let origins = [
         (Origin::Continues, "continues the one before"),
         (Origin::First, "first of a log"),

@@ -9,9 +9,11 @@ use serde_json::Value;
 
 /// What each crate may be built from, of ours.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("varve-node", &["varve-wal", "varve-io"]),
-    ("varve-wal", &["varve-segment", "varve-io", "varve-format"]),
-    ("varve-segment", &["varve-io", "varve-format"]),
+    ("varve-node", &["varve-log", "varve-wal", "varve-io"]),
+    ("varve-log", &["varve-wal", "varve-segment", "varve-codec", "varve-io", "varve-format"]),
+    ("varve-wal", &["varve-segment", "varve-codec", "varve-io", "varve-format"]),
+    ("varve-segment", &["varve-codec", "varve-io", "varve-format"]),
+    ("varve-codec", &["varve-format"]),
     ("varve-io", &[]),
     ("varve-format", &[]),
     ("varve-testkit", &["varve-wal", "varve-segment", "varve-io", "varve-format"]),

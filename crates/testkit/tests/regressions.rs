@@ -306,3 +306,37 @@ fn what_was_durable_before_a_cut_says_nothing_of_what_comes_after() {
     let stat = varve_wal::stat(Arc::new(machine.clone()), Path::new(DIR)).unwrap();
     assert_eq!([wal.durable_index(), before.durable_index(), after.durable_index(), stat.durable_index], [5; 4]);
 }
+
+#[test]
+fn a_name_whose_number_leaves_none_for_later_segments_is_refused() {
+    let machine = three_segments();
+    let name = Path::new(DIR).join(format!("{}.seg", (1_u64 << 53) - 1));
+    machine.create(&name).unwrap();
+    for skip in [false, true] {
+        assert_eq!(open(&machine, skip).unwrap_err().code(), ErrorCode::Unsupported);
+    }
+    machine.unlink(&name).unwrap();
+    assert_eq!(open(&machine, false).unwrap().next_index(), 9);
+}
+
+#[test]
+fn going_on_behind_damage_where_nothing_is_left_changes_nothing() {
+    let machine = SimMachine::new(1);
+    open(&machine, false).unwrap().close().unwrap();
+    change(&machine, &segment(1), |bytes| bytes[..1024].fill(7));
+    let left = Path::new(DIR).join("next-0000000000000001.tmp");
+    machine.create(&left).unwrap();
+    assert_eq!(open(&machine, true).unwrap_err().code(), ErrorCode::Corrupt);
+    assert!(machine.contents(&left).is_ok());
+}
+
+#[test]
+fn a_repair_keeps_nothing_behind_a_lost_beginning_that_only_a_later_state_tells_of() {
+    let machine = three_segments();
+    machine.unlink(&segment(1)).unwrap();
+    change(&machine, &segment(2), |bytes| bytes[1025] ^= 1);
+    let shared: Arc<dyn Machine> = Arc::new(machine.clone());
+    let report = varve_wal::recover(shared, Path::new(DIR), &varve_wal::Care::default()).unwrap();
+    let wal = open(&machine, false).unwrap();
+    assert_eq!((report.kept_entries, wal.stats().entries, wal.first_index()), (0, 0, 0));
+}

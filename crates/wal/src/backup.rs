@@ -43,6 +43,18 @@ impl Wal {
     /// Copies the sealed segments, and with `active` what is written so far, into the directory `to`: one that is missing, empty, or holds an earlier
     /// backup of this log, which is added to. What is there is a log that opens at every moment, also where the backup is interrupted or called off.
     pub fn backup(self: &Arc<Self>, to: &Path, options: BackupOptions, care: &Care) -> Result<BackupReport> {
+        self.backup_with(to, options, Vec::new(), care)
+    }
+
+    /// The same of another engine, with files of its own that are written first, each atomically: they must be right for all that the directory
+    /// may come to hold.
+    pub fn backup_with(
+        self: &Arc<Self>,
+        to: &Path,
+        options: BackupOptions,
+        beside: Vec<(FileName, Vec<u8>)>,
+        care: &Care,
+    ) -> Result<BackupReport> {
         self.check_writable()?;
         let to = std::path::absolute(to).unwrap_or_else(|_| to.to_path_buf());
         let machine = self.directory.machine();
@@ -50,7 +62,7 @@ impl Wal {
             return Err(Error::invalid(format!("{} is the log itself; name another directory", to.display())));
         }
         let target = Directory::new(Arc::clone(machine), &to);
-        let source = Held(self, self.source()?);
+        let source = Held(self, self.source(beside)?);
         let what = CopyOptions { after_segment: options.after_segment, active: options.active };
         // Whoever has the copy open keeps it.
         let lock = match target.names() {
@@ -69,13 +81,13 @@ impl Wal {
     }
 
     /// The log as it is now: all that is whole is handed to the system, and no file of it goes as long as this is held.
-    fn source(self: &Arc<Self>) -> Result<Source> {
+    fn source(self: &Arc<Self>, beside: Vec<(FileName, Vec<u8>)>) -> Result<Source> {
         let mut appender = self.writer()?;
         let flushed = appender.flush();
         self.announce(flushed)?;
         let (_, end) = appender.end();
         let (next_index, state) = (appender.next_index(), appender.state().clone());
         let segments = self.set.all().into_iter().map(Hold::new).collect();
-        Ok(Source { segments, end, next_index, state })
+        Ok(Source { segments, end, next_index, state, beside })
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use varve_format::EngineKind;
 use varve_io::Machine;
 use varve_segment::{Care, Directory, Inspection, inspect};
 
@@ -56,14 +57,19 @@ pub struct StatReport {
     pub codec: Option<String>,
 }
 
-fn look(machine: Arc<dyn Machine>, dir: &Path, verify: bool, care: &Care) -> Result<Inspection> {
-    let options = WalOptions::default().resolve()?;
+fn look(machine: Arc<dyn Machine>, dir: &Path, kind: EngineKind, verify: bool, care: &Care) -> Result<Inspection> {
+    let options = WalOptions { kind, ..WalOptions::default() }.resolve()?;
     Ok(inspect(&Directory::for_reading(machine, dir), &options, verify, care)?)
 }
 
 /// Checks every frame of the log at `dir`, which may be open. Changes nothing. Cost: all of the log is read. `care` shows how far it is, and may call it off.
 pub fn check(machine: Arc<dyn Machine>, dir: &Path, care: &Care) -> Result<CheckReport> {
-    Ok(look(machine, dir, true, care)?.into())
+    check_of(EngineKind::Wal, machine, dir, care)
+}
+
+/// The same of the records of another engine.
+pub fn check_of(kind: EngineKind, machine: Arc<dyn Machine>, dir: &Path, care: &Care) -> Result<CheckReport> {
+    Ok(look(machine, dir, kind, true, care)?.into())
 }
 
 impl From<Inspection> for CheckReport {
@@ -85,7 +91,7 @@ impl From<Inspection> for CheckReport {
 
 /// Outline of the log at `dir`, which may be open. Reads what is not known to be durable, and little else.
 pub fn stat(machine: Arc<dyn Machine>, dir: &Path) -> Result<StatReport> {
-    let found = look(machine, dir, false, &Care::default())?;
+    let found = look(machine, dir, EngineKind::Wal, false, &Care::default())?;
     Ok(StatReport {
         entries: found.records,
         bytes: found.file_bytes,

@@ -5,7 +5,7 @@ use std::fmt;
 use varve_segment::ErrorCode;
 
 /// Outcome of an operation on a log.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of the log.
 #[derive(Debug, Clone)]

@@ -39,6 +39,7 @@ impl Wal {
             listeners: Arc::new(Listeners::default()),
             recovery,
             closed: AtomicBool::new(false),
+            owner: None,
             role: Role::Following(Following {
                 durable_index: AtomicU64::new(follower.durable_index()),
                 follower: Mutex::new(follower),

@@ -10,6 +10,7 @@ use varve_segment::{Captured, Directory, DurableFile, DurablePlace, Error, Failu
 
 use crate::latency::{Latency, Quantiles};
 use crate::listen::{Listeners, News};
+use crate::owner::Owner;
 use crate::writer::Wal;
 
 #[derive(Debug, Default)]
@@ -37,6 +38,8 @@ pub(crate) struct GroupCommit {
     listeners: Arc<Listeners>,
     failure_told: AtomicBool,
     failure: Arc<Failure>,
+    /// Whose thread leads, where that is not one of its own.
+    owner: Option<Arc<Owner>>,
 }
 
 impl std::fmt::Debug for GroupCommit {
@@ -71,6 +74,7 @@ impl GroupCommit {
         slots: DurableFile,
         failure: Arc<Failure>,
         listeners: Arc<Listeners>,
+        owner: Option<Arc<Owner>>,
     ) -> Self {
         Self {
             directory: directory.clone(),
@@ -85,6 +89,7 @@ impl GroupCommit {
             listeners,
             failure_told: AtomicBool::new(false),
             failure,
+            owner,
         }
     }
 
@@ -164,7 +169,15 @@ impl GroupCommit {
         self.durable_ticket.fetch_max(captured.ticket, Ordering::AcqRel);
         self.listeners.tell(&News::Durable { index: self.durable_index(), ticket: captured.ticket });
         // What was asked for is durable, and has been told. Where the slot cannot be written, this round stands, and the log takes no more.
-        if let Err(error) = lock(&self.slots).write(captured.bound, captured.next_index, captured.log) {
+        let mut slots = lock(&self.slots);
+        // Nothing is new where who led before has come as far, or the file was closed meanwhile.
+        let outcome = if slots.written() == captured.bound {
+            Ok(())
+        } else {
+            slots.write(captured.bound, captured.next_index, captured.log)
+        };
+        drop(slots);
+        if let Err(error) = outcome {
             self.failure.set(error);
             self.tell_failure();
         }
@@ -186,6 +199,19 @@ impl GroupCommit {
         lock(&self.slots).settle(captured.bound, captured.next_index, captured.log)
     }
 
+    /// All before `bound` is durable, and its files are closed: so are the slots. Where more has been written since, they stay open.
+    pub(crate) fn rest(&self, bound: Bound, next_index: u64, log: u64) -> Result<(), Error> {
+        let mut slots = lock(&self.slots);
+        if slots.written() > bound { Ok(()) } else { slots.rest(bound, next_index, log) }
+    }
+
+    /// The slots are settled: closes their file.
+    pub(crate) fn let_go(&self) {
+        let mut slots = lock(&self.slots);
+        let bound = slots.written();
+        let _settled_before = slots.rest(bound, 0, 0);
+    }
+
     /// Has the log's own thread make everything before `target` durable. The listeners are told.
     pub(crate) fn request(self: &Arc<Self>, wal: &Arc<Wal>, target: Bound) -> Result<(), Error> {
         let mut turn = lock(&self.turn);
@@ -193,7 +219,13 @@ impl GroupCommit {
         turn.requested = turn.requested.max(target);
         if !turn.thread {
             let (commit, weak) = (Arc::clone(self), Arc::downgrade(wal));
-            let spawned = std::thread::Builder::new().name("varve-sync".into()).spawn(move || commit.serve(&weak));
+            if let Some(owner) = &self.owner {
+                turn.thread = true;
+                drop(turn);
+                owner.spawn(Box::new(move || commit.serve(&weak, false)));
+                return Ok(());
+            }
+            let spawned = std::thread::Builder::new().name("varve-sync".into()).spawn(move || commit.serve(&weak, true));
             turn.thread = spawned.is_ok();
             if !turn.thread {
                 // No thread to be had: the caller waits itself.
@@ -206,8 +238,9 @@ impl GroupCommit {
         Ok(())
     }
 
-    /// The log's own thread. It keeps the log open only while it works for it.
-    fn serve(&self, wal: &Weak<Wal>) {
+    /// The log's own thread, which stays; or, for as long as something is to be done, that of its owner. It keeps the log open only while it works
+    /// for it.
+    fn serve(&self, wal: &Weak<Wal>, stays: bool) {
         loop {
             let mut turn = lock(&self.turn);
             let target = loop {
@@ -217,6 +250,10 @@ impl GroupCommit {
                 }
                 if self.durable.get() < turn.requested {
                     break turn.requested;
+                }
+                if !stays {
+                    turn.thread = false;
+                    return;
                 }
                 turn = self.changed.wait(turn).unwrap_or_else(PoisonError::into_inner);
             };

@@ -8,6 +8,7 @@
 mod appender_lock;
 mod backup;
 mod check;
+mod engine;
 mod error;
 mod follow;
 mod group_commit;
@@ -15,10 +16,12 @@ mod latency;
 mod listen;
 mod open;
 mod options;
+mod owner;
 mod place;
 mod reader;
 mod recover;
 mod retention;
+mod rewrite;
 mod role;
 mod salvage;
 mod segments;
@@ -28,17 +31,19 @@ mod truncate;
 mod writer;
 
 pub use backup::{BackupOptions, BackupReport};
-pub use check::{CheckReport, Damage, StatReport, check, markers, stat};
+pub use check::{CheckReport, Damage, StatReport, check, check_of, markers, stat};
 pub use error::{Error, Result};
 pub use listen::{Listener, News};
 pub use options::{MAX_BATCH_BYTES, MAX_INDEX, WalOptions};
+pub use owner::{MOST_AWAKE, Owner};
 pub use place::Mirror;
 pub use reader::{ReaderOptions, WalReader};
-pub use recover::{RecoverReport, recover};
-pub use retention::{Question, Removed, Retention};
-pub use salvage::salvage;
+pub use recover::{RecoverReport, recover, recover_of};
+pub use retention::{Question, Remove, Removed, Retention};
+pub use rewrite::{KeepRecords, Rewritten};
+pub use salvage::{salvage, salvage_of};
 pub use segments::{Pin, RecordPosition, SegmentInfo};
-pub use shared::{Handle, flush_all, open_shared};
+pub use shared::{Handle, Registry, Shared, flush_all, flush_engines, open_engine, open_shared};
 pub use stats::{Pinned, RecoveryReport, WalStats};
 pub use varve_segment::{
     Care, Error as SegmentError, ErrorCode, FILL_RECORDS, Fill, Gap, Progress, TABLE_LEN, Table, Torn,

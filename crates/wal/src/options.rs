@@ -1,9 +1,12 @@
 //! Options of a log, their defaults and their ranges.
 
+use std::sync::Arc;
+
 use varve_format::EngineKind;
 use varve_segment::{MAX_CODEC_NAME, MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE, SegmentOptions};
 
 use crate::error::{Error, Result};
+use crate::owner::Owner;
 use crate::retention::Retention;
 
 /// Most bytes of one batch, headers not counted: all of it must fit in memory and be written as one.
@@ -25,6 +28,10 @@ pub struct WalOptions {
     pub first_index: Option<u64>,
     /// 32-bit mark stored in every new segment. Default 0.
     pub marker: Option<u32>,
+    /// The engine whose records these are.
+    pub kind: EngineKind,
+    /// What that engine keeps in the state of a new log.
+    pub engine: Vec<u8>,
     /// Name of the codec; stored in the directory.
     pub codec: String,
     /// Check every frame before opening. Default false.
@@ -35,11 +42,13 @@ pub struct WalOptions {
     pub read_only: bool,
     /// What is kept. Default: everything.
     pub retention: Option<Retention>,
+    /// It is one of many, whose owner holds the lock. It takes no place on the disk before it is written to.
+    pub owner: Option<Arc<Owner>>,
 }
 
 impl WalOptions {
     /// For the substrate, with defaults; an error where a value is out of its range.
-    pub(crate) fn resolve(&self) -> Result<SegmentOptions> {
+    pub fn resolve(&self) -> Result<SegmentOptions> {
         let segment_size = self.segment_size.unwrap_or(DEFAULT_SEGMENT_SIZE);
         if !(MIN_SEGMENT_SIZE..=MAX_SEGMENT_SIZE).contains(&segment_size) {
             return Err(Error::invalid(format!("segmentSize is {segment_size}; it must be 65536 to 1073741824 bytes")));
@@ -61,14 +70,16 @@ impl WalOptions {
             )));
         }
         Ok(SegmentOptions {
-            kind: EngineKind::Wal,
+            kind: self.kind,
             create: self.create.unwrap_or(true),
             segment_size,
             first_index,
             marker: self.marker.unwrap_or(0),
             codec: self.codec.clone(),
+            engine: self.engine.clone(),
             verify: self.verify.unwrap_or(false),
             skip_damage: self.skip_damage.unwrap_or(false),
+            thrifty: self.owner.is_some(),
         })
     }
 

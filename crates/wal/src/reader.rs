@@ -18,7 +18,7 @@ impl Wal {
     /// known. A record still in the group buffer is read under the log's lock: `read` must be short.
     /// bench: get
     pub fn get<R>(&self, index: u64, mut read: impl FnMut(&[u8]) -> R) -> Result<Option<R>> {
-        self.steady(|| self.get_now(index, &mut read))
+        self.seen(|| self.get_now(index, &mut read))
     }
 
     fn get_now<R>(&self, index: u64, read: &mut impl FnMut(&[u8]) -> R) -> Result<Option<R>> {
@@ -61,7 +61,7 @@ impl Wal {
     /// Verifies record `index` where it lies, and gives the id of its segment, and start and end of the record in that file. `None`: it is not there, or
     /// not in whole pages that are written; [`Wal::get`] tells.
     pub fn place_of(&self, index: u64) -> Result<Option<(u64, u64, u64)>> {
-        self.steady(|| self.place_now(index))
+        self.seen(|| self.place_now(index))
     }
 
     fn place_now(&self, index: u64) -> Result<Option<(u64, u64, u64)>> {
@@ -87,6 +87,14 @@ impl Wal {
         let Some(segment) = self.set.find(index) else { return Ok(None) };
         let position = self.or_gone(index, segment.position_of(index))?;
         Ok(position.map(|position| (segment, position)))
+    }
+
+    /// What `look` finds while no segments are exchanged. Of a log that is followed: where it met a segment that its writer has rewritten since, once more.
+    pub(crate) fn seen<R>(&self, mut look: impl FnMut() -> Result<R>) -> Result<R> {
+        match self.steady(&mut look) {
+            Err(Error::OutOfRange { .. }) if self.take_rewritten() => self.steady(look),
+            seen => seen,
+        }
     }
 
     /// A file may have been removed since it was looked for: by retention, or by the writer that is followed.
@@ -117,7 +125,7 @@ impl Wal {
     }
 
     fn cursor(&self, from: u64) -> Result<Cursor> {
-        self.steady(|| self.cursor_now(from))
+        self.seen(|| self.cursor_now(from))
     }
 
     fn cursor_now(&self, from: u64) -> Result<Cursor> {
@@ -182,6 +190,11 @@ impl WalReader {
     /// Id of the segment it stands in.
     pub fn segment_id(&self) -> u64 {
         self.cursor.as_ref().map_or(0, |cursor| cursor.segment().header.id)
+    }
+
+    /// Salt of the segment it stands in: tells it from others that have its id.
+    pub fn segment_salt(&self) -> u64 {
+        self.cursor.as_ref().map_or(0, |cursor| cursor.segment().header.salt)
     }
 
     /// Copies the next records into `slab`, verified, and says in `table` where they are.

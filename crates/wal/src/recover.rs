@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use varve_format::EngineKind;
 use varve_io::Machine;
 use varve_segment::{Care, Directory, Inspection, repair};
 
@@ -39,8 +40,19 @@ impl RecoverReport {
 /// Repairs the log at `dir`, which nobody may have open: keeps all before the first damage, and sets the rest aside in `.lost` files. Nothing is
 /// deleted. Safe to interrupt anywhere. `care` shows how far it is, and may call it off as long as nothing has been changed.
 pub fn recover(machine: Arc<dyn Machine>, dir: &Path, care: &Care) -> Result<RecoverReport> {
+    recover_of(EngineKind::Wal, Vec::new(), machine, dir, care)
+}
+
+/// The same of the records of another engine, whose state is `engine` where none can be read.
+pub fn recover_of(
+    kind: EngineKind,
+    engine: Vec<u8>,
+    machine: Arc<dyn Machine>,
+    dir: &Path,
+    care: &Care,
+) -> Result<RecoverReport> {
     let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
-    let options = WalOptions::default().resolve()?;
+    let options = WalOptions { kind, engine, ..WalOptions::default() }.resolve()?;
     let directory = Directory::new(machine, &dir);
     if directory.names()?.is_empty() {
         // No log: not even a lock is to be left in it.

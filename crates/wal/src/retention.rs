@@ -53,11 +53,20 @@ struct Desk {
     askers: Vec<u64>,
 }
 
-#[derive(Debug)]
+/// Removes what may go when all have answered: it is told how many of the segments, from the first on, that are.
+pub type Remove = Box<dyn FnOnce(&Arc<Wal>, usize) -> Result<Removed> + Send>;
+
 struct Open {
     question: Arc<Question>,
     waiting: Vec<u64>,
     allowed: usize,
+    remove: Remove,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Open").field("question", &self.question).field("waiting", &self.waiting).finish_non_exhaustive()
+    }
 }
 
 /// Retention at work.
@@ -159,16 +168,13 @@ impl Wal {
             let open = desk.open.take();
             drop(desk);
             if let Some(open) = open {
-                self.close_question(&open);
+                self.close_question(open);
             }
         }
     }
 
-    fn close_question(self: &Arc<Self>, open: &Open) {
-        let removed = match open.question.segments.get(..open.allowed).and_then(<[_]>::last) {
-            Some(last) => self.drop_through(last.id),
-            None => Ok(Removed::default()),
-        };
+    fn close_question(self: &Arc<Self>, open: Open) {
+        let removed = (open.remove)(self, open.allowed);
         lock(&self.retainer.desk).last = (open.question.number, Some(removed));
         self.retainer.answered.notify_all();
     }
@@ -182,26 +188,40 @@ impl Wal {
         if count == 0 {
             return Ok(0);
         }
+        let asked = all.get(..count).unwrap_or_default();
+        let ids: Vec<u64> = asked.iter().map(|segment| segment.header.id).collect();
+        let remove = move |wal: &Arc<Self>, allowed: usize| match ids.get(..allowed).and_then(<[_]>::last) {
+            Some(last) => wal.drop_through(*last),
+            None => Ok(Removed::default()),
+        };
+        Ok(self.ask(asked, Box::new(remove)))
+    }
+
+    /// Asks whether `segments` may go, and has `remove` called when all have answered: at once, where nobody wants to be asked. Gives the number of the
+    /// question: of the one that is open, if one is.
+    pub fn ask(self: &Arc<Self>, segments: &[Arc<Segment>], remove: Remove) -> u64 {
         let next_index = self.next_index();
-        let segments = all[..count].iter().map(|segment| SegmentInfo::of(segment, next_index)).collect();
+        let segments = segments.iter().map(|segment| SegmentInfo::of(segment, next_index)).collect();
         let mut desk = lock(&self.retainer.desk);
         if let Some(open) = &desk.open {
-            return Ok(open.question.number);
+            return open.question.number;
         }
         desk.number += 1;
         let question = Arc::new(Question { number: desk.number, segments });
         let number = question.number;
-        let open =
-            Open { allowed: question.segments.len(), waiting: desk.askers.clone(), question: Arc::clone(&question) };
+        let (allowed, waiting) = (question.segments.len(), desk.askers.clone());
+        let open = Open { allowed, waiting, question: Arc::clone(&question), remove };
+        #[cfg(feature = "mutants")]
+        let open = if varve_format::Mutant::NoAnswers.is_on() { Open { waiting: Vec::new(), ..open } } else { open };
         if open.waiting.is_empty() {
             drop(desk);
-            self.close_question(&open);
+            self.close_question(open);
         } else {
             desk.open = Some(open);
             drop(desk);
             self.listeners.tell(&News::MayDelete(question));
         }
-        Ok(number)
+        number
     }
 
     /// Removes what retention wants to, and returns when that is done and durable.
@@ -210,21 +230,25 @@ impl Wal {
         if number == 0 {
             return Ok(Removed::default());
         }
-        let mut desk = lock(&self.retainer.desk);
-        let removed = loop {
-            if desk.last.0 >= number {
-                // A later question was answered meanwhile: it tells of what was left.
-                break desk.last.1.clone().unwrap_or(Ok(Removed::default()));
-            }
-            if self.is_closed() {
-                break Err(Error::Closed);
-            }
-            desk = self.retainer.answered.wait(desk).unwrap_or_else(PoisonError::into_inner);
-        }?;
-        drop(desk);
+        let removed = self.await_answers(number)?;
         self.sync()?;
         self.sweep();
         Ok(removed)
+    }
+
+    /// Waits until question `number` is answered. Gives what was removed then.
+    pub fn await_answers(&self, number: u64) -> Result<Removed> {
+        let mut desk = lock(&self.retainer.desk);
+        loop {
+            if desk.last.0 >= number {
+                // A later question was answered meanwhile: it tells of what was left.
+                return desk.last.1.clone().unwrap_or(Ok(Removed::default()));
+            }
+            if self.is_closed() {
+                return Err(Error::Closed);
+            }
+            desk = self.retainer.answered.wait(desk).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// An error if retention is asked for that is not what the open log has. One that has none takes it.

@@ -25,6 +25,8 @@ pub(crate) struct Writer {
     pub(crate) appender: AppenderLock,
     pub(crate) commit: Arc<GroupCommit>,
     pub(crate) lock: Mutex<Option<Box<dyn Lock>>>,
+    /// One segment is rewritten at a time.
+    pub(crate) rewrites: Mutex<()>,
 }
 
 /// It has no lock, and writes nothing.
@@ -114,7 +116,7 @@ impl Wal {
     }
 
     /// An error if the log is closed, or only read.
-    pub(crate) fn check_writable(&self) -> Result<()> {
+    pub fn check_writable(&self) -> Result<()> {
         self.writing()?;
         self.check_open()
     }

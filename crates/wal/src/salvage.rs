@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use varve_format::EngineKind;
 use varve_io::Machine;
 use varve_segment::{Care, Cursor, Directory, Error as SegmentError, Fill, Remains, TABLE_LEN, remains};
 
@@ -18,20 +19,33 @@ const SEGMENT_SIZE: u64 = 16 << 20;
 /// Copies every intact record of the log at `from`, before and behind damage, into a new log at `to`, each at its own index. `from` is only read,
 /// and may be open. `to` must be missing or empty; where the salvage fails or is called off, what it wrote there is removed.
 pub fn salvage(machine: Arc<dyn Machine>, from: &Path, to: &Path, care: &Care) -> Result<RecoverReport> {
+    salvage_of(EngineKind::Wal, machine, from, to, care, |_, target, found| copy(target, found, care))
+}
+
+/// The same of the records of another engine, which copies them itself: `copy` is given where from, where to, and what is left, and tells how many
+/// entries it has copied.
+pub fn salvage_of<E: From<Error>>(
+    kind: EngineKind,
+    machine: Arc<dyn Machine>,
+    from: &Path,
+    to: &Path,
+    care: &Care,
+    copy: impl FnOnce(&Directory, &Directory, &Remains) -> Result<u64, E>,
+) -> Result<RecoverReport, E> {
     let source = Directory::for_reading(Arc::clone(&machine), from);
-    source.names()?;
+    source.names().map_err(Error::from)?;
     match machine.list(to) {
         Ok(entries) if !entries.is_empty() => {
             let message = format!("{} is not empty; name a directory that is, or that does not exist", to.display());
-            return Err(Error::invalid(message));
+            return Err(Error::invalid(message).into());
         }
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::from(error).into()),
         _ => {}
     }
-    let options = WalOptions::default().resolve()?;
-    let found = remains(&source, &options, care)?;
+    let options = WalOptions { kind, ..WalOptions::default() }.resolve()?;
+    let found = remains(&source, &options, care).map_err(Error::from)?;
     let target = Directory::new(machine, to);
-    match copy(&target, &found, care) {
+    match copy(&source, &target, &found) {
         Ok(kept) => Ok(RecoverReport::new(found.found, kept, Vec::new())),
         Err(error) => {
             for name in target.names().unwrap_or_default() {

@@ -33,6 +33,8 @@ pub struct SegmentInfo {
     pub modified_micros: i64,
     /// The user's mark.
     pub marker: u32,
+    /// Tells it from others that had its id: from what it was before it was rewritten.
+    pub salt: u64,
     /// Readers, views and pins that hold it.
     pub references: usize,
     /// It is no more part of the log; its file goes when nobody holds it.
@@ -56,6 +58,7 @@ impl SegmentInfo {
             created_micros: header.created_micros,
             modified_micros: segment.modified_micros(),
             marker: header.marker,
+            salt: header.salt,
             references: segment.holds(),
             pending_deletion: segment.is_retired(),
         }
@@ -99,7 +102,8 @@ impl Wal {
         let next_index = self.next_index();
         let mut waiting = self.set.waiting();
         waiting.sort_by_key(|segment| segment.header.id);
-        waiting.iter().chain(&self.set.all()).map(|segment| SegmentInfo::of(segment, next_index)).collect()
+        let there = self.set.all().into_iter().filter(|segment| !segment.is_to_come());
+        waiting.into_iter().chain(there).map(|segment| SegmentInfo::of(&segment, next_index)).collect()
     }
 
     /// Keeps the file of a segment where it is until the pin is dropped, whatever is removed from the log meanwhile.
@@ -113,15 +117,22 @@ impl Wal {
         Ok(Pin { hold: Some(hold), wal: Arc::clone(self) })
     }
 
+    /// The same of the segment that has this salt, too: of one that was rewritten there may be two, as long as the old one is held.
+    pub fn pin_salted(self: &Arc<Self>, id: u64, salt: u64) -> Result<Pin> {
+        self.check_open()?;
+        let hold = self.set.hold_salted(id, salt).ok_or(Error::OutOfRange { index: id, first: id, last: id })?;
+        Ok(Pin { hold: Some(hold), wal: Arc::clone(self) })
+    }
+
     /// Where record `index` lies; `None` if there is no such record.
     pub fn position_of(&self, index: u64) -> Result<Option<RecordPosition>> {
-        let found = self.steady(|| self.located(index))?;
+        let found = self.seen(|| self.located(index))?;
         Ok(found.map(|(segment, offset)| RecordPosition { segment: segment.header.id, offset }))
     }
 
     /// Index of the record at `position`; `None` if none of the log is there.
     pub fn index_at(&self, position: RecordPosition) -> Result<Option<u64>> {
-        self.steady(|| self.index_now(position))
+        self.seen(|| self.index_now(position))
     }
 
     fn index_now(&self, position: RecordPosition) -> Result<Option<u64>> {
@@ -129,7 +140,7 @@ impl Wal {
         let index = match self.active_index_at(position) {
             Some(index) => Some(index),
             None => match self.set.by_id(position.segment).filter(|segment| segment.end().is_some()) {
-                Some(segment) => segment.index_at(position.offset)?,
+                Some(segment) => self.or_gone(segment.header.first_index, segment.index_at(position.offset))?,
                 None => None,
             },
         };

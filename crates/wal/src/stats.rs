@@ -79,12 +79,15 @@ impl Wal {
             }
         };
         let (first_index, next_index) = (self.first_index(), self.next_index());
-        let lost: u64 = self.recovery.gaps.iter().map(|gap| gap.within(first_index, next_index)).sum();
+        let is_rewritten = |index| self.set.find(index).is_some_and(|segment| segment.header.is_rewritten());
+        let lost = self.recovery.gaps.iter().filter(|gap| !gap.removed && !is_rewritten(gap.from));
+        let lost: u64 = lost.map(|gap| gap.within(first_index, next_index)).sum();
+        let lost = lost + self.removed(first_index, next_index);
         let waiting = self.set.waiting();
         WalStats {
             entries: next_index.saturating_sub(first_index).saturating_sub(lost),
             bytes,
-            segments: self.set.len(),
+            segments: if self.is_to_come() { 0 } else { self.set.len() },
             first_index,
             next_index,
             committed: self.committed(),

@@ -147,6 +147,11 @@ impl Wal {
             && self.set.has_retired()
             && let Role::Writer(writer) = &self.role
         {
+            #[cfg(feature = "mutants")]
+            if varve_format::Mutant::EarlyUnlink.is_on() {
+                let all = varve_format::Bound { segment: u64::MAX, position: u64::MAX };
+                let _early = self.set.sweep(&self.directory, all, false);
+            }
             self.announce(writer.commit.request(self, bound))?;
         }
         Ok(())

@@ -11,6 +11,7 @@ use crate::appender_lock::Locked;
 use crate::error::{Error, Result};
 use crate::listen::{Listener, Listeners, News};
 use crate::options::{MAX_BATCH_BYTES, MAX_INDEX};
+use crate::owner::Owner;
 use crate::place::Places;
 use crate::retention::Retainer;
 use crate::role::{Role, Wakes};
@@ -39,6 +40,7 @@ pub struct Wal {
     pub(crate) recovery: RecoveryReport,
     pub(crate) closed: AtomicBool,
     pub(crate) max_record: u64,
+    pub(crate) owner: Option<Arc<Owner>>,
 }
 
 impl Wal {
@@ -115,15 +117,28 @@ impl Wal {
     fn publish(self: &Arc<Self>, next_index: u64, rotations: u64, appender: Locked<'_>) {
         self.next_index.store(next_index, Ordering::Release);
         let wakes = self.wakes.appended.load(Ordering::Relaxed);
-        if wakes || appender.rotations() != rotations {
+        if wakes || appender.rotations() != rotations || appender.was_woken() {
             self.published(appender, rotations);
         }
     }
 
     /// Gives the appender up; if it has rotated since it had done so `rotations` times, that is seen to.
     fn let_go(self: &Arc<Self>, appender: Locked<'_>, rotations: u64) {
-        if appender.rotations() != rotations {
+        if appender.rotations() != rotations || appender.was_woken() {
+            self.changed(appender, rotations);
+        }
+    }
+
+    #[cold]
+    fn changed(self: &Arc<Self>, mut appender: Locked<'_>, rotations: u64) {
+        let woken = appender.take_woken();
+        if appender.rotations() == rotations {
+            drop(appender);
+        } else {
             self.rotated(appender);
+        }
+        if let Some(owner) = self.owner.as_ref().filter(|_| woken) {
+            owner.woken(self);
         }
     }
 
@@ -383,9 +398,13 @@ impl Wal {
         let mut appender = writer.appender.lock();
         let settled = synced.and_then(|()| {
             let captured = appender.capture()?;
-            Ok(writer.commit.settle(&captured)?)
+            // One that rests has settled before.
+            if appender.is_resting() { Ok(()) } else { Ok(writer.commit.settle(&captured)?) }
         });
         appender.close();
+        if self.owner.is_some() && settled.is_ok() && appender.rest() {
+            writer.commit.let_go();
+        }
         drop(appender);
         writer.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         settled

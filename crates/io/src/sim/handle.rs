@@ -4,6 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::plan::Denied;
 use super::{Shared, State};
@@ -39,11 +40,15 @@ pub(super) struct SimFile {
     hold: Hold,
     path: PathBuf,
     access: Access,
+    /// Bytes were written since the last sync.
+    unsynced: AtomicBool,
 }
 
 impl SimFile {
     pub(super) fn new(shared: &Arc<Shared>, state: &mut State, number: u64, path: &Path, access: Access) -> Self {
-        Self { hold: Hold::new(shared, state, number), path: path.to_path_buf(), access }
+        state.open_files += 1;
+        let unsynced = AtomicBool::new(false);
+        Self { hold: Hold::new(shared, state, number), path: path.to_path_buf(), access, unsynced }
     }
 
     fn failed(&self, operation: Operation, error: impl Into<io::Error>) -> Error {
@@ -57,6 +62,16 @@ impl SimFile {
         }
         let end = end.filter(|end| *end <= MAX_LEN).and_then(|end| usize::try_from(end).ok());
         end.ok_or_else(|| self.failed(operation, Errno::FBIG))
+    }
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        let mut state = self.hold.shared.state();
+        state.open_files -= 1;
+        if self.unsynced.load(Ordering::Relaxed) && state.disk.directory_of(self.hold.number).is_some() {
+            state.closed_unsynced.push(self.path.clone());
+        }
     }
 }
 
@@ -105,6 +120,7 @@ impl File for SimFile {
         state.change(self.hold.number, &self.path, position, fitting, |at| bytes[at]);
         state.disk.inode(self.hold.number).write(position, &bytes[..fitting]);
         if fitting > 0 {
+            self.unsynced.store(true, Ordering::Relaxed);
             state.contents_changed(self.hold.number);
         }
         outcome?;
@@ -142,6 +158,9 @@ impl File for SimFile {
         let mut state = self.hold.shared.state();
         let admitted = state.plan.admit(Operation::Sync, &self.path);
         let ignored = state.mutants.ignore_sync_data.as_ref().is_some_and(|ignored| ignored(&self.path));
+        if admitted.is_ok() {
+            self.unsynced.store(false, Ordering::Relaxed);
+        }
         let inode = state.disk.inode(self.hold.number);
         match admitted {
             Ok(()) if ignored => Ok(()),

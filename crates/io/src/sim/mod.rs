@@ -73,6 +73,8 @@ struct State {
     lent: Lent,
     watches: Watches,
     violations: Vec<String>,
+    open_files: usize,
+    closed_unsynced: Vec<PathBuf>,
 }
 
 type PathPredicate = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
@@ -102,6 +104,8 @@ impl SimMachine {
             lent: Lent::default(),
             watches: Watches::default(),
             violations: Vec::new(),
+            open_files: 0,
+            closed_unsynced: Vec::new(),
         };
         let device = DEVICES.fetch_add(1, Ordering::Relaxed);
         Self { shared: Arc::new(Shared { device, state: Mutex::new(state), jobs: Mutex::default() }) }
@@ -195,6 +199,16 @@ impl SimMachine {
     /// What broke the promise of [`Map::slice`](crate::Map::slice): writes and holes that changed a byte while a map that had lent it was alive.
     pub fn violations(&self) -> Vec<String> {
         self.state().violations.clone()
+    }
+
+    /// How many files are open.
+    pub fn open_files(&self) -> usize {
+        self.state().open_files
+    }
+
+    /// Files, by the path they were opened by, that were closed with bytes written by that opener and not synced by it, while they had a name.
+    pub fn closed_unsynced(&self) -> Vec<PathBuf> {
+        self.state().closed_unsynced.clone()
     }
 
     /// Moves the clock, back too.

@@ -1,50 +1,18 @@
 //! Work on directories that need not be open.
 
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use napi::Env;
 use napi::bindgen_prelude::AsyncTask;
-use varve_wal::{Care, Progress, StatReport, check, markers, recover, salvage, stat};
+use varve_wal::{StatReport, check, markers, recover, salvage, stat};
 
-use super::MACHINE;
-use super::options::absolute;
+use crate::argument::absolute;
 use crate::fault::Fault;
-use crate::raw::{Answer, Call, Made, function, object};
+use crate::handle::MACHINE;
+use crate::raw::Made;
 use crate::report;
-use crate::task::{Finish, Job, promise};
-
-/// Long work on a thread of libuv's pool. Gives the promise, and the means to watch and to end it: `{ done, progress(table), abort() }`.
-pub(super) fn watched<T: Send + 'static>(
-    env: Env,
-    work: impl FnOnce(&Care) -> Result<T, Fault> + Send + 'static,
-    finish: Finish<T>,
-) -> napi::Result<Made> {
-    let (raw, care) = (env.raw(), Rc::new(Arc::new(Care::default())));
-    let watched = Arc::clone(&care);
-    let done = promise(move || work(&watched), finish);
-    let progress = |care: &Rc<Arc<Care>>, call: &Call| {
-        let Progress { bytes, total_bytes, segments, total_segments } = care.progress();
-        if let Some(table) = call.doubles(0).and_then(|table| table.first_chunk_mut()) {
-            *table = [bytes as f64, total_bytes as f64, segments as f64, total_segments as f64];
-        }
-        Ok(Answer::Undefined)
-    };
-    let abort = |care: &Rc<Arc<Care>>, _: &Call| {
-        care.abort();
-        Ok(Answer::Undefined)
-    };
-    object(
-        raw,
-        &[
-            (c"done", crate::raw::value(raw, done)?),
-            (c"progress", function(raw, &care, progress)?),
-            (c"abort", function(raw, &care, abort)?),
-        ],
-    )
-    .map(Made)
-}
+use crate::task::{Job, promise, watched};
 
 fn given(env: &Env, dir: &str) -> napi::Result<PathBuf> {
     absolute(dir).map_err(|fault| fault.to_napi(env))

@@ -1,12 +1,13 @@
 //! What `open` takes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use varve_wal::{ErrorCode, Handle, Retention, WalOptions, open_shared};
 
-use super::{MACHINE, whole};
+use crate::argument::whole;
 use crate::fault::Fault;
+use crate::handle::MACHINE;
 
 /// How often a lock that is held is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
@@ -82,6 +83,7 @@ impl NativeWalOptions {
             skip_damage: self.on_damage.as_deref().map(|mode| mode == "skip"),
             read_only: self.read_only.unwrap_or(false),
             retention,
+            ..WalOptions::default()
         })
     }
 
@@ -102,12 +104,4 @@ impl NativeWalOptions {
             }
         }
     }
-}
-
-/// An absolute path.
-pub(super) fn absolute(dir: &str) -> Result<PathBuf, Fault> {
-    if dir.is_empty() || dir.contains('\0') {
-        return Err(Fault::invalid("dir is the path of a directory, without zero characters".into()));
-    }
-    std::path::absolute(dir).map_err(|error| Fault::invalid(format!("dir cannot be made absolute: {error}")))
 }

@@ -1,13 +1,15 @@
 //! Reading, from JavaScript.
 
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use napi::bindgen_prelude::Buffer;
 use varve_wal::{Fill, ReaderOptions, TABLE_LEN, WalReader};
 
-use super::{WalBinding, index};
+use super::WalBinding;
+use crate::argument::index;
 use crate::fault::Fault;
+use crate::handle::SharedReader;
 use crate::lent::{LentPlace, LentSlab, PlaceOf, References};
 use crate::raw::{Answer, Call, Made, function, object};
 use crate::task::{promise, promise_holding};
@@ -18,7 +20,7 @@ const GATED: u64 = 1;
 const WAITS: u64 = 2;
 
 pub(super) fn get(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
-    let wal = binding.wal()?;
+    let wal = binding.engine()?;
     let wanted = index(call, 0)?;
     let at = usize::try_from(index(call, 2)?).unwrap_or(usize::MAX);
     let slab = call.slab(1);
@@ -36,7 +38,7 @@ pub(super) fn get(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault
 }
 
 pub(super) fn get_async(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
-    let wal = Arc::clone(&*binding.wal()?);
+    let wal = Arc::clone(&*binding.engine()?);
     let wanted = index(call, 0)?;
     let work = move || Ok(wal.get(wanted, <[u8]>::to_vec)?);
     let task =
@@ -46,7 +48,7 @@ pub(super) fn get_async(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer,
 
 /// `memory(segment)`: an `ArrayBuffer` over the whole pages of a segment that are written; `undefined` where there is none to be had.
 pub(super) fn memory(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
-    let wal = Arc::clone(&*binding.wal()?);
+    let wal = Arc::clone(&*binding.engine()?);
     if !view::are_allowed() {
         return Ok(Answer::Undefined);
     }
@@ -59,19 +61,18 @@ pub(super) fn memory(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fa
 
 /// `viewOf(index, place)`: 1, and segment, start and end in `place`, if the record can be seen where it lies.
 pub(super) fn view_of(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
-    let Some((segment, start, end)) = binding.wal()?.place_of(index(call, 0)?)? else { return Ok(Answer::Number(0.0)) };
+    let Some((segment, start, end)) = binding.engine()?.place_of(index(call, 0)?)? else {
+        return Ok(Answer::Number(0.0));
+    };
     if let Some(place) = call.doubles(1).and_then(|place| place.first_chunk_mut()) {
         *place = [segment as f64, start as f64, end as f64];
     }
     Ok(Answer::Number(1.0))
 }
 
-/// A reader. Another thread has it while it reads ahead.
-pub(super) type SharedReader = Mutex<Option<WalReader>>;
-
 /// A reader of one thread.
 struct ReaderBinding {
-    reader: Arc<SharedReader>,
+    reader: Arc<SharedReader<WalReader>>,
     place: Arc<LentPlace>,
     /// Of the place.
     _held: References,
@@ -96,7 +97,7 @@ impl ReaderBinding {
 
 /// `reader(from, to, flags, place)`.
 pub(super) fn reader(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
-    let wal = binding.wal()?;
+    let wal = binding.engine()?;
     let to = call.number(1).filter(|to| *to >= 0.0).map(|_| index(call, 1)).transpose()?;
     let flags = index(call, 2)?;
     let place = LentPlace::new(call, 3)?;
@@ -107,14 +108,7 @@ pub(super) fn reader(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fa
         waits: flags & WAITS != 0,
         mirror: Some(Box::new(PlaceOf(Arc::clone(&place)))),
     };
-    let reader = Arc::new(Mutex::new(Some(wal.reader_with(options)?)));
-    let mut readers = binding.readers.borrow_mut();
-    // Now and then those that are gone are dropped: never more than half of the list.
-    if readers.len() == readers.capacity() {
-        readers.retain(|reader| reader.strong_count() > 0);
-    }
-    readers.push(Arc::downgrade(&reader));
-    drop(readers);
+    let reader = binding.share(wal.reader_with(options)?);
     let reader = Rc::new(ReaderBinding { reader, place, _held: References::to(call, &[3]) });
     let made = || {
         object(

@@ -4,6 +4,7 @@
 //! ([`Appender::capture`]).
 
 mod look;
+mod rest;
 mod reserve;
 mod rotate;
 mod sync;
@@ -44,7 +45,8 @@ pub struct Appender {
     state_unwritten: bool,
 
     active: Arc<Segment>,
-    file: Arc<dyn File>,
+    /// `None` while it rests, or has not begun: `limit` is 0 then, so that whatever is to be written meets that first.
+    file: Option<Arc<dyn File>>,
     /// Frames end before it.
     limit: u64,
     /// Position in the file of the first byte in the buffer.
@@ -66,6 +68,8 @@ pub struct Appender {
     captured: Bound,
     captures: u64,
     rotations: u64,
+    /// Its file has been opened since [`Appender::take_woken`] was asked last.
+    woken: bool,
 }
 
 /// Where a recovery left off.
@@ -73,8 +77,8 @@ pub struct Appender {
 pub struct Resume {
     /// The active segment.
     pub active: Arc<Segment>,
-    /// Its file.
-    pub file: Arc<dyn File>,
+    /// Its file; `None`: it is made when it is first written to.
+    pub file: Option<Arc<dyn File>>,
     /// Of its records, divided by 8.
     pub positions: Vec<u32>,
     /// Sum of their lengths.
@@ -100,6 +104,7 @@ impl Appender {
         let durable = Arc::new(DurablePlace::default());
         durable.set(resume.durable);
         let header = resume.active.header;
+        let is_awake = resume.file.is_some();
         Self {
             directory: directory.clone(),
             options,
@@ -110,10 +115,10 @@ impl Appender {
             state: resume.state,
             state_unwritten: false,
             file: resume.file,
-            limit: header.capacity - FOOTER_LEN,
+            limit: if is_awake { header.capacity - FOOTER_LEN } else { 0 },
             start: resume.active.written(),
             filled: 0,
-            buffer: vec![0; BUFFER_LEN].into_boxed_slice(),
+            buffer: vec![0; if is_awake { BUFFER_LEN } else { 0 }].into_boxed_slice(),
             positions: resume.positions,
             next_index: resume.next_index,
             payload_bytes: resume.payload_bytes,
@@ -124,6 +129,7 @@ impl Appender {
             captured: resume.durable,
             captures: 0,
             rotations: 0,
+            woken: false,
             active: resume.active,
         }
     }
@@ -155,6 +161,11 @@ impl Appender {
         let here = bytes.min(self.payload_bytes);
         self.payload_bytes -= here;
         self.sealed_payload_bytes -= bytes - here;
+    }
+
+    /// A sealed segment was rewritten: the sum of the lengths of its records was `before`, and is `after`.
+    pub fn exchange_payload(&mut self, before: u64, after: u64) {
+        self.sealed_payload_bytes = self.sealed_payload_bytes.saturating_sub(before) + after;
     }
 
     /// Takes segments that are gone out of that sum.
@@ -207,7 +218,7 @@ impl Appender {
     pub fn append(&mut self, payload: &[u8], batch: BatchFlags) -> Result<u64> {
         let len = frame_len(payload.len());
         if self.position() + len as u64 > self.limit {
-            self.rotate(len as u64)?;
+            self.make_room(len as u64)?;
         }
         if self.filled + len > BUFFER_LEN {
             self.flush_buffer()?;
@@ -269,7 +280,11 @@ impl Appender {
     }
 
     fn write_buffer(&mut self) -> Result<()> {
-        if let Err(error) = self.file.write_at(&[&self.buffer[..self.filled]], self.start) {
+        if self.filled == 0 {
+            return Ok(());
+        }
+        let file = self.wake()?;
+        if let Err(error) = file.write_at(&[&self.buffer[..self.filled]], self.start) {
             return Err(self.fail(error));
         }
         self.start += self.filled as u64;
@@ -279,9 +294,9 @@ impl Appender {
         Ok(())
     }
 
-    fn write(&self, parts: &[&[u8]], position: u64) -> Result<()> {
+    fn write(&mut self, parts: &[&[u8]], position: u64) -> Result<()> {
         self.failure.check()?;
-        self.file.write_at(parts, position).map_err(|error| self.fail(error))
+        self.wake()?.write_at(parts, position).map_err(|error| self.fail(error))
     }
 
     /// A write into the active segment failed.

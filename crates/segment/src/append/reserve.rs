@@ -10,6 +10,7 @@ impl Appender {
     /// Makes sure that records of these lengths fit, in this order, so that a batch is refused before its first frame, if the disk is full.
     pub fn reserve(&mut self, payloads: impl Iterator<Item = usize>) -> Result<()> {
         self.failure.check()?;
+        self.wake()?;
         let reserved = self.make_ready(payloads);
         if reserved.is_err() {
             self.ready.drain(..).for_each(|ready| ready.discard(&self.directory));
@@ -42,9 +43,9 @@ impl Appender {
         Ok(())
     }
 
-    /// When the active segment is half full, the next one is made ready.
+    /// When the active segment is half full, or three quarters of a thrifty one, the next one is made ready.
     pub(super) fn ask_ahead(&self) {
-        if self.start > self.limit / 2 && self.ready.is_empty() {
+        if self.options.prepares_at(self.start, self.limit) && self.ready.is_empty() {
             let capacity = self.options.capacity_after(self.active.header.capacity, 0, self.state_frame_len());
             // Zeros are synced ahead only for those who sync: for others it would double what the disk has to take.
             let durable = self.durable.get();

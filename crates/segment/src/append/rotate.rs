@@ -11,7 +11,7 @@ use varve_io::File;
 use super::Appender;
 use crate::begin::{fresh_header, state_frame};
 use crate::error::{Error, Result};
-use crate::options::room;
+use crate::options::{GROWTH, room};
 use crate::prepare::Prepared;
 use crate::segment::{Sealed, Segment};
 
@@ -20,7 +20,11 @@ impl Appender {
     #[cold]
     pub fn rotate(&mut self, needed: u64) -> Result<()> {
         self.failure.check()?;
-        let prepared = self.take_prepared(self.active.header.capacity, needed)?;
+        self.wake()?;
+        // One that is not half full when it is left says nothing of a log that grows.
+        let stays = self.options.thrifty && self.position() < self.limit / 2;
+        let capacity = self.active.header.capacity;
+        let prepared = self.take_prepared(if stays { capacity / GROWTH } else { capacity }, needed)?;
         self.seal_and_begin(prepared).map_err(|error| self.fail_with(error))
     }
 
@@ -74,6 +78,7 @@ impl Appender {
     /// `next_index` may be any. What is cut is gone for this process at once, and for good with the next sync; its files go after that.
     pub fn cut(&mut self, next_index: u64, reset: bool) -> Result<()> {
         self.failure.check()?;
+        self.wake()?;
         let prepared = self.take_prepared(0, 0)?;
         self.cut_and_begin(prepared, next_index, reset).map_err(|error| self.fail_with(error))
     }
@@ -106,6 +111,11 @@ impl Appender {
             // Without the segment that it ends, it is no cut: of two cuts that were not synced the first alone may be lost.
             previous_link: partial.as_ref().map_or(0, |segment| segment.header.link),
             ..fresh_header(&self.directory, &self.options, prepared.capacity)
+        };
+        #[cfg(feature = "mutants")]
+        let header = match varve_format::Mutant::SameGeneration.is_on() {
+            true => SegmentHeader { generation: old.generation, ..header },
+            false => header,
         };
         let before = std::mem::replace(&mut self.state, state);
         let begun = self.begin(prepared, header.sealed());
@@ -176,10 +186,14 @@ impl Appender {
         let payload = GapFields::new(self.next_index, to).encode();
         let len = frame_len(payload.len()) as u64;
         if !self.has_room(len) {
-            self.rotate(len)?;
+            self.make_room(len)?;
         }
         self.put_control(&payload)?;
         self.next_index = to;
+        #[cfg(feature = "mutants")]
+        if varve_format::Mutant::GapWithin.is_on() {
+            return Ok(());
+        }
         self.rotate(0)
     }
 
@@ -193,7 +207,7 @@ impl Appender {
 
     /// Makes `next` the active segment. Gives the one before, and the positions of its records.
     fn go_on_in(&mut self, next: &Arc<Segment>, file: Arc<dyn File>) -> (Arc<Segment>, Vec<u32>) {
-        self.file = file;
+        self.file = Some(file);
         self.limit = next.header.capacity - FOOTER_LEN;
         self.start = next.written();
         self.names_unsynced = true;

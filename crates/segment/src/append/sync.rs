@@ -45,18 +45,26 @@ impl Appender {
     }
 
     pub(super) fn state_frame_len(&self) -> u64 {
-        frame_len(varve_format::StateFields::LEN + self.state.codec.len()) as u64
+        frame_len(self.state.encoded_len()) as u64
     }
 
     /// Makes sure that the active segment has room for a state, so that one that is changed can be written.
     pub fn make_room_for_state(&mut self) -> Result<()> {
         self.failure.check()?;
+        if self.has_room(self.state_frame_len()) {
+            return Ok(());
+        }
+        self.wake()?;
         if self.has_room(self.state_frame_len()) { Ok(()) } else { self.rotate(0) }
     }
 
     /// Puts the state into the buffer, if it has changed. Never between the records of a batch.
     pub fn settle_state(&mut self) -> Result<()> {
         if !self.state_unwritten {
+            return Ok(());
+        }
+        #[cfg(feature = "mutants")]
+        if varve_format::Mutant::NoStateAtSync.is_on() {
             return Ok(());
         }
         // The segment that begins where there is no room carries it.

@@ -1,6 +1,7 @@
 //! What a directory holds, found by looking: which segments make the log, where it stops, and what is known to be durable.
 //! Changes nothing. The rules are those of `docs/formats/segment.md`, "Recovery".
 
+mod end;
 mod walk;
 
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ pub struct Gap {
     pub from: u64,
     /// Index after the last one lost.
     pub to: u64,
+    /// They were removed on purpose, from a segment that was rewritten.
+    pub removed: bool,
 }
 
 impl Gap {
@@ -151,7 +154,9 @@ pub(crate) fn survey(
 fn is_left(name: &FileName, ids: &[u64]) -> bool {
     match name {
         FileName::Prepared(_) => true,
-        FileName::Sidecar(id) => ids.last().is_some_and(|last| id < last) && ids.binary_search(id).is_err(),
+        FileName::Sidecar(id) | FileName::Digest(id) => {
+            ids.last().is_some_and(|last| id < last) && ids.binary_search(id).is_err()
+        }
         _ => false,
     }
 }
@@ -188,7 +193,7 @@ fn look(
     };
     walk.survey.last_id = walk.survey.ids.last().copied().unwrap_or(0);
     for name in &walk.names {
-        if let FileName::Torn { segment, .. } | FileName::Lost { segment, .. } | FileName::Sidecar(segment) = name {
+        if let FileName::Torn { segment, .. } | FileName::Lost { segment, .. } | FileName::Sidecar(segment) | FileName::Producers(segment) = name {
             walk.survey.last_id = walk.survey.last_id.max(*segment);
         }
     }

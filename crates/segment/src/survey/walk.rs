@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use varve_format::{Bound, DATA_START, DurableSlot, FOOTER_LEN, FrameKind, Origin, SegmentHeader, State};
+use varve_format::{Bound, DATA_START, DurableSlot, FOOTER_LEN, SegmentHeader};
 use varve_io::Access;
 
 use super::{Flaw, Gap, Piece, Place, Survey};
@@ -12,7 +12,7 @@ use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::name::FileName;
 use crate::options::SegmentOptions;
-use crate::scan::{Scanner, Step, payload_bytes};
+use crate::scan::payload_bytes;
 
 pub(super) struct Walk<'d> {
     pub(super) directory: &'d Directory,
@@ -34,7 +34,7 @@ pub(super) struct Walk<'d> {
 }
 
 impl Walk<'_> {
-    fn path(&self, id: u64) -> PathBuf {
+    pub(super) fn path(&self, id: u64) -> PathBuf {
         self.directory.file(FileName::Segment(id))
     }
 
@@ -57,8 +57,30 @@ impl Walk<'_> {
         Ok(candidate)
     }
 
+    /// Where a footer that was believed ends the log elsewhere than at `first_index`, at which the next segment continues it, the frames tell.
+    fn look_at_end(&mut self, first_index: u64) -> Result<()> {
+        let Some(piece) = self.survey.pieces.last_mut() else { return Ok(()) };
+        if piece.positions.is_some() || piece.next_index == first_index {
+            return Ok(());
+        }
+        let file = self.directory.open(FileName::Segment(piece.header.id), Access::Read)?;
+        let found = scan(&*file, &piece.header, None, false)?;
+        (piece.end, piece.next_index) = (found.end, found.next_index(&piece.header));
+        (piece.payload_bytes, piece.records) = (found.payload_bytes, found.positions.len() as u64);
+        (piece.sealed, piece.clean, piece.reason) = (false, false, found.reason);
+        piece.positions = Some(found.positions);
+        let header = piece.header;
+        self.open_batch = found.open_batch;
+        self.survey.gaps.retain(|gap| gap.path != self.directory.file(FileName::Segment(header.id)));
+        if let Some((position, to)) = found.skipped {
+            let from = header.first_index + piece.records;
+            self.note_gap(&header, position, from, to);
+        }
+        Ok(())
+    }
+
     /// Index behind the log so far.
-    fn extent(&self) -> Option<u64> {
+    pub(super) fn extent(&self) -> Option<u64> {
         self.survey.pieces.last().map(|piece| piece.next_index)
     }
 
@@ -81,6 +103,9 @@ impl Walk<'_> {
             self.stop_at(Bound { segment: candidate.id, position: 0 }, "the segment's first state is damaged");
             return Ok(());
         }
+        if self.survey.pieces.last().is_some_and(|piece| header.continues(&piece.header)) {
+            self.look_at_end(header.first_index)?;
+        }
         let Some(extent) = self.extent() else {
             if self.survey.stop.is_none() || self.skip {
                 return self.accept(candidate, header, last);
@@ -94,7 +119,7 @@ impl Walk<'_> {
             && (header.first_index <= extent || may_reset)
             && self.ends_the_right_one(&header)
         {
-            let on_purpose = header.origin == Origin::Truncation as u8;
+            let on_purpose = header.is_truncation();
             // What was dropped before a log was cut where it begins may be there in part.
             let is_hidden = self.survey.stop.is_some_and(|stop| stop.index < header.first_index);
             if may_reset && (on_purpose || is_hidden) {
@@ -111,13 +136,7 @@ impl Walk<'_> {
                 Ok(())
             };
         }
-        let previous = self.survey.pieces.last().map(|piece| piece.header);
-        let continues = previous.is_some_and(|previous| {
-            header.id == previous.id + 1
-                && header.generation == previous.generation
-                && header.generation_start == previous.generation_start
-                && header.previous_link == previous.link
-        });
+        let continues = self.survey.pieces.last().is_some_and(|piece| header.continues(&piece.header));
         if continues && header.first_index == extent {
             return self.accept(candidate, header, last);
         }
@@ -148,6 +167,7 @@ impl Walk<'_> {
                     bytes: 0,
                     from: extent,
                     to: header.first_index,
+                    removed: false,
                 });
             }
             return self.accept(candidate, header, last);
@@ -156,7 +176,7 @@ impl Walk<'_> {
     }
 
     /// The log is not whole from `at` on, unless a later cut drops that place from it.
-    fn stop_at(&mut self, at: Bound, reason: &'static str) {
+    pub(super) fn stop_at(&mut self, at: Bound, reason: &'static str) {
         if self.survey.stop.is_none() {
             let index = self.extent().unwrap_or(0);
             self.survey.stop = Some(Place { at, index, reason });
@@ -231,30 +251,52 @@ impl Walk<'_> {
         while let Some(piece) = self.survey.pieces.pop_if(|piece| goes(piece)) {
             self.loose.push(piece.header.id);
         }
+        let mut damaged = false;
         // Where a torn tail was cut, even if no record was in it, the footer tells of more than is there.
         if let Some(piece) = self.survey.pieces.last_mut()
             && (piece.next_index > first_index || (!on_purpose && piece.positions.is_none()))
         {
             let keep = usize::try_from(first_index - piece.header.first_index).unwrap_or(usize::MAX);
             let file = self.directory.open(FileName::Segment(piece.header.id), Access::Read)?;
-            let (positions, end) = match piece.positions.take() {
-                Some(positions) => (positions, piece.end),
+            let (positions, end, next_index) = match piece.positions.take() {
+                Some(positions) => (positions, piece.end, first_index),
                 None => {
                     let found = scan(&*file, &piece.header, None, false)?;
-                    (found.positions, found.end)
+                    let next_index = found.next_index(&piece.header).min(first_index);
+                    (found.positions, found.end, next_index)
                 }
             };
-            piece.end = positions.get(keep).map_or(end, |entry| u64::from(*entry) * 8);
-            piece.payload_bytes = payload_bytes(&*file, piece.header.salt, 0, piece.end)?;
-            piece.positions = Some(positions[..keep.min(positions.len())].to_vec());
-            piece.records = keep.min(positions.len()) as u64;
-            piece.next_index = first_index;
-            piece.sealed = true;
+            if next_index == first_index {
+                // Of those that are cut, the first that is there tells where they begin.
+                let behind = positions.iter().skip(keep).find(|entry| **entry != 0);
+                piece.end = behind.map_or(end, |entry| u64::from(*entry) * 8);
+                piece.payload_bytes = payload_bytes(&*file, piece.header.salt, 0, piece.end)?;
+                piece.positions = Some(positions[..keep.min(positions.len())].to_vec());
+                piece.records = keep.min(positions.len()) as u64;
+                piece.next_index = first_index;
+                piece.sealed = true;
+            } else if piece.next_index > first_index {
+                // What the cut should leave is damaged.
+                (piece.end, piece.next_index, damaged) = (end, next_index, true);
+            }
+            // Else the footer is believed, as that of any segment that is known to be durable: damage is met by who reads it.
         }
-        // What a cut leaves stands: a truncation keeps only what had been whole.
+        // What a truncation leaves stands: it keeps only what had been whole. A recovery cuts all of a batch that is not ended: one before its cut is lost.
+        let unended = self.open_batch.filter(|batch| !on_purpose && batch.index < first_index);
+        if self.skip && unended.is_some() {
+            self.lose_open_batch(first_index);
+        }
         self.open_batch = None;
         if self.survey.stop.is_some_and(|stop| stop.index >= first_index) {
             self.survey.stop = None;
+        }
+        if let Some(batch) =
+            unended.filter(|batch| !self.skip && self.survey.stop.is_none_or(|stop| stop.at > batch.at))
+        {
+            self.survey.stop = Some(Place { at: batch.at, index: batch.index, reason: "a batch is not ended" });
+        }
+        if let Some(piece) = self.survey.pieces.last().filter(|_| damaged) {
+            self.stop_at(Bound { segment: piece.header.id, position: piece.end }, "frames are missing before the cut");
         }
         self.survey.gaps.retain(|gap| gap.from < first_index);
         // The records behind the cut are there again.
@@ -263,9 +305,10 @@ impl Walk<'_> {
     }
 
     /// A range of records that a salvage could not fill: not there, and no damage.
-    fn note_gap(&mut self, id: u64, position: u64, from: u64, to: u64) {
-        let path = self.path(id);
-        self.survey.gaps.push(Gap { path, position, bytes: 0, from, to });
+    fn note_gap(&mut self, header: &SegmentHeader, position: u64, from: u64, to: u64) {
+        let path = self.path(header.id);
+        let removed = header.is_rewritten();
+        self.survey.gaps.push(Gap { path, position, bytes: 0, from, to, removed });
     }
 
     fn accept(&mut self, candidate: &Candidate, header: SegmentHeader, last: bool) -> Result<()> {
@@ -279,7 +322,7 @@ impl Walk<'_> {
         if let Some(footer) = known {
             let from = header.first_index + footer.records;
             if footer.next_index > from {
-                self.note_gap(header.id, footer.data_end, from, footer.next_index);
+                self.note_gap(&header, footer.data_end, from, footer.next_index);
             }
             self.survey.pieces.push(Piece {
                 header,
@@ -345,7 +388,7 @@ impl Walk<'_> {
             self.survey.stop = Some(Place { at, index: loss.from, reason: piece.reason });
         }
         if let Some((position, to)) = found.skipped {
-            self.note_gap(header.id, position, header.first_index + piece.records, to);
+            self.note_gap(&header, position, header.first_index + piece.records, to);
         }
         let gap = |lost: Lost| Gap {
             path: path.clone(),
@@ -353,135 +396,11 @@ impl Walk<'_> {
             bytes: lost.bytes,
             from: lost.from,
             to: lost.to,
+            removed: false,
         };
         self.survey.gaps.extend(found.gaps.into_iter().map(gap));
         self.open_batch = found.open_batch;
         self.survey.pieces.push(piece);
-        Ok(())
-    }
-
-    /// The records of a batch whose end is lost are lost too.
-    fn lose_open_batch(&mut self, extent: u64) {
-        let Some(batch) = self.open_batch.take() else { return };
-        for piece in &mut self.survey.pieces {
-            if piece.next_index > batch.index
-                && let Some(positions) = &mut piece.positions
-            {
-                let from = usize::try_from(batch.index.saturating_sub(piece.header.first_index)).unwrap_or(usize::MAX);
-                positions.iter_mut().skip(from).for_each(|entry| *entry = 0);
-                piece.damaged = true;
-            }
-        }
-        let path = self.path(batch.at.segment);
-        self.survey.gaps.push(Gap { path, position: batch.at.position, bytes: 0, from: batch.index, to: extent });
-    }
-
-    /// The records before the first segment that is left, and behind the last frame that is: their indexes are not used again.
-    fn lose_ends(&mut self) {
-        let state_first = self.survey.state.as_ref().map(|state| state.first_index);
-        if let (Some(piece), Some(from)) = (self.survey.pieces.first_mut(), state_first)
-            && piece.header.first_index > from
-        {
-            piece.damaged = true;
-            let (id, to) = (piece.header.id, piece.header.first_index);
-            let path = self.path(id.saturating_sub(1));
-            self.survey.gaps.insert(0, Gap { path, position: 0, bytes: 0, from, to });
-        }
-        if let (Some(piece), Some(slot)) = (self.survey.pieces.last_mut(), self.slot)
-            && slot.segment >= piece.header.generation_start
-            && slot.next_index > piece.next_index
-        {
-            piece.damaged = true;
-            let (id, position, from) = (piece.header.id, piece.end, piece.next_index);
-            piece.next_index = slot.next_index;
-            let path = self.path(id);
-            self.survey.gaps.push(Gap { path, position, bytes: 0, from, to: slot.next_index });
-        }
-    }
-
-    /// Of a segment known to be durable only the first state has been looked at. Another may follow it, where nothing behind repeats it.
-    fn look_at_last_state(&mut self) -> Result<()> {
-        if let Some(piece) = self.survey.pieces.last().filter(|piece| piece.positions.is_none()) {
-            let file = self.directory.open(FileName::Segment(piece.header.id), Access::Read)?;
-            let found = scan(&*file, &piece.header, None, false)?;
-            self.survey.state = found.state.or(self.survey.state.take());
-        }
-        Ok(())
-    }
-
-    /// How the log ends.
-    pub(super) fn finish(&mut self) -> Result<()> {
-        self.look_at_last_state()?;
-        if let Some(piece) = self.survey.pieces.last() {
-            let end = Bound { segment: piece.header.id, position: piece.end };
-            let (whole, reason) = (piece.sealed || piece.clean, piece.reason);
-            if !whole {
-                self.stop_at(end, reason);
-            }
-        }
-        if let Some(batch) = self.open_batch {
-            let unended = Place { at: batch.at, index: batch.index, reason: "a batch is not ended" };
-            self.survey.stop = Some(self.survey.stop.filter(|stop| stop.at <= batch.at).unwrap_or(unended));
-            if self.skip {
-                let extent = self.extent().unwrap_or(batch.index);
-                self.lose_open_batch(extent);
-            }
-        }
-        if self.skip {
-            self.lose_ends();
-        }
-        let next = self.extent();
-        let held_segments =
-            |name: &FileName| matches!(name, FileName::Torn { .. } | FileName::Lost { .. } | FileName::Sidecar(_));
-        let had_segments = self.survey.bound > Bound::default() || self.names.iter().any(held_segments);
-        if next.is_none() && self.survey.stop.is_none() && had_segments {
-            let at = Bound { segment: self.survey.last_id, position: 0 };
-            self.survey.bound = self.survey.bound.max(Bound { position: 1, ..at });
-            self.survey.stop = Some(Place { at, index: 0, reason: "the segment is missing" });
-        }
-        if let (Some(first), Some(state)) = (self.survey.pieces.first(), &self.survey.state)
-            && first.header.first_index > state.first_index
-        {
-            let at = Bound { segment: first.header.id, position: 0 };
-            self.survey.stop =
-                Some(Place { at, index: state.first_index, reason: "the segments before it are missing" });
-        }
-        // The last segment known to have been durable must be there, and whole, also where a file behind it is unreadable.
-        let last = self.survey.pieces.last().map(|piece| Bound { segment: piece.header.id, position: piece.end });
-        if let Some(last) = last
-            && self.survey.bound > last
-            && self.survey.stop.is_none_or(|stop| stop.at > last && stop.at >= self.survey.bound)
-        {
-            let index = next.unwrap_or(0);
-            self.survey.stop =
-                Some(Place { at: last, index, reason: "records that were durable are missing behind it" });
-        }
-        Ok(())
-    }
-
-    /// Behind the stop, intact frames may tell that more was durable.
-    pub(super) fn look_behind(&mut self, candidates: &[Candidate]) -> Result<()> {
-        let Some(stop) = self.survey.stop else { return Ok(()) };
-        for candidate in candidates.iter().filter(|candidate| candidate.id >= stop.at.segment) {
-            let Some(header) = candidate.header else { continue };
-            let file = self.directory.open(FileName::Segment(header.id), Access::Read)?;
-            let mut scanner = Scanner::new(&*file, header.salt, header.capacity - FOOTER_LEN)?;
-            loop {
-                match scanner.step()? {
-                    Step::Frame { frame, .. } => {
-                        let state = if frame.kind == FrameKind::Control { State::decode(frame.payload) } else { None };
-                        let carried = [frame.durable(candidate.id), state.map(|state| state.durable)];
-                        self.survey.bound = carried.into_iter().flatten().fold(self.survey.bound, Bound::max);
-                    }
-                    Step::End => break,
-                    Step::Bad(_) => {
-                        if !scanner.resync()? {
-                            break;
-                        }
-                    }
-                }
-            }
-        }
         Ok(())
     }
 }

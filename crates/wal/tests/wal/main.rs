@@ -11,6 +11,7 @@ mod reader;
 mod records;
 mod recover;
 mod reopen;
+mod rewrite;
 mod salvage;
 mod sharing;
 mod sidecar;

@@ -1,0 +1,256 @@
+//! Finding a message by its offset, its key or its time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use varve_format::{Body, Entry, Group, GroupHead, Provenance};
+
+use crate::entry::{self, Message};
+use crate::error::{Error, Result};
+use crate::outline::{Located, STEP};
+use crate::sealed::corrupt;
+use crate::tail::Tail;
+use crate::writer::Log;
+
+/// Where an entry is, and which.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// Index in the record log.
+    pub(crate) index: u64,
+    /// The entry stands for the offset that was asked for.
+    pub(crate) holds: bool,
+}
+
+impl Log {
+    /// How often entries have been moved or removed: an index found before is not to be used after.
+    pub(crate) fn moves(&self) -> u64 {
+        loop {
+            let rewrites = self.rewrites.load(Ordering::Acquire);
+            if rewrites.is_multiple_of(2) {
+                return self.wal.moves() + rewrites;
+            }
+            // It lasts as long as a rename.
+            std::thread::yield_now();
+        }
+    }
+
+    /// The first entry that holds `offset`, or offsets behind it; `None` behind the last one.
+    pub(crate) fn locate(&self, offset: u64) -> Result<Option<Place>> {
+        loop {
+            if offset < self.active_base.load(Ordering::Acquire)
+                && let Some(sealed) = self.sealed.find(offset)
+            {
+                let outline = self.sealed.outline(&self.wal, &sealed)?;
+                return Ok(outline.find(offset).map(|found| place(sealed.segment.header.first_index, found)));
+            }
+            let tail = self.tail.lock();
+            // It may have been sealed since.
+            if offset >= self.active_base.load(Ordering::Acquire) || self.sealed.find(offset).is_none() {
+                let first = tail.segment.header.first_index;
+                return Ok(tail.outline.find(offset).map(|found| place(first, found)));
+            }
+        }
+    }
+
+    /// The same, for who has the tail.
+    pub(crate) fn locate_in(&self, tail: &Tail, offset: u64) -> Result<Option<Place>> {
+        if let Some(sealed) = self.sealed.find(offset) {
+            let outline = self.sealed.outline(&self.wal, &sealed)?;
+            return Ok(outline.find(offset).map(|found| place(sealed.segment.header.first_index, found)));
+        }
+        let first = tail.segment.header.first_index;
+        Ok(tail.outline.find(offset).map(|found| place(first, found)))
+    }
+
+    /// First offset of the entry at `index`, if it is there.
+    pub(crate) fn offset_of_entry(&self, index: u64) -> Option<u64> {
+        let read = |payload: &[u8]| entry::outline(payload).ok().map(|(entry, _)| entry.base);
+        self.wal.get(index, read).ok().flatten().flatten()
+    }
+
+    /// Hands the message at `offset` to `read`. `None`: it was removed, or it is lost and that is known. [`Error::OutOfRange`] outside of what the log
+    /// holds. A message that is still in the group buffer is read under the log's lock: `read` must be short. bench: log-get
+    pub fn get<R>(&self, offset: u64, mut read: impl FnMut(&Message<'_>) -> R) -> Result<Option<R>> {
+        let next = self.next_offset();
+        let first = self.start_offset();
+        self.wal.check_open()?;
+        if offset < first || offset >= next {
+            return Err(Error::OutOfRange { what: "offset", offset, first, last: next.saturating_sub(1) });
+        }
+        self.find(offset, &mut read)
+    }
+
+    /// The same of any offset: `None` where there is none.
+    pub(crate) fn find<R>(&self, offset: u64, read: &mut impl FnMut(&Message<'_>) -> R) -> Result<Option<R>> {
+        loop {
+            let moves = self.moves();
+            let found = match self.locate(offset)? {
+                Some(place) if place.holds => self.read_at(place.index, offset, moves, read),
+                _ => Ok(None),
+            };
+            if self.moves() == moves {
+                return found;
+            }
+        }
+    }
+
+    /// Hands the message at `offset`, if it is in the entry at `index`, to `read`.
+    fn read_at<R>(
+        &self,
+        index: u64,
+        offset: u64,
+        moves: u64,
+        read: &mut impl FnMut(&Message<'_>) -> R,
+    ) -> Result<Option<R>> {
+        enum Found<R> {
+            Message(R),
+            None,
+            Packed(GroupHead, Vec<u8>),
+            Bad(&'static str),
+        }
+        let within = |head: &GroupHead, body: &[u8], read: &mut dyn FnMut(&Message<'_>) -> R| {
+            let message = Body::open(head, body).and_then(|body| body.message(offset).transpose());
+            match message {
+                Ok(Some(message)) => Found::Message(read(&message)),
+                Ok(None) => Found::None,
+                Err(bad) => Found::Bad(bad.reason()),
+            }
+        };
+        let found = self.wal.get(index, |payload| match Entry::decode(payload) {
+            Ok(Entry::Single(single)) if single.message.offset == offset => Found::Message(read(&single.message)),
+            Ok(Entry::Group(group)) if entry::is_raw(&group) => within(&group.head, group.stored, read),
+            Ok(Entry::Group(group)) => match self.bodies.get((group.head.base, moves)) {
+                Some(body) => within(&group.head, &body, read),
+                // Not uncompressed here: this may be under the lock of all that write.
+                None => Found::Packed(group.head, group.stored.to_vec()),
+            },
+            Ok(Entry::Single(_)) => Found::None,
+            Err(bad) => Found::Bad(bad.reason()),
+        })?;
+        let found = match found {
+            Some(Found::Packed(head, stored)) => {
+                let group = Group { head, provenance: Provenance::NONE, stored: &stored };
+                let mut body = Vec::new();
+                entry::unpack(&group, &mut body).map_err(|reason| corrupt(&self.wal, index, reason))?;
+                let body = Arc::new(body);
+                self.bodies.put((head.base, moves), &body);
+                Some(within(&head, &body, read))
+            }
+            found => found,
+        };
+        match found {
+            Some(Found::Message(found)) => Ok(Some(found)),
+            Some(Found::Bad(reason)) => Err(corrupt(&self.wal, index, reason)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Hands the first message held to `read`; `None` in an empty log.
+    pub fn first<R>(&self, mut read: impl FnMut(&Message<'_>) -> R) -> Result<Option<R>> {
+        self.wal.check_open()?;
+        let from = self.start_offset();
+        self.first_from(from, &mut |message| Some(read(message)))
+    }
+
+    /// Hands the last message held to `read`; `None` in an empty log.
+    pub fn last<R>(&self, mut read: impl FnMut(&Message<'_>) -> R) -> Result<Option<R>> {
+        self.wal.check_open()?;
+        let (mut behind, start) = (self.next_offset(), self.start_offset());
+        // Removed messages may lie behind it: by segments first, then by offsets.
+        while behind > start {
+            if let Some(found) = self.find(behind - 1, &mut read)? {
+                return Ok(Some(found));
+            }
+            behind = self.last_end_below(behind - 1, start)?;
+        }
+        Ok(None)
+    }
+
+    /// The end of the last entry that begins before or at `offset`; `offset` itself where it is in the middle of one.
+    fn last_end_below(&self, offset: u64, start: u64) -> Result<u64> {
+        let tail = self.tail.lock();
+        if tail.outline.end() <= offset && tail.outline.entries() > 0 && tail.outline.end() > tail.outline.base() {
+            return Ok(tail.outline.end().max(start));
+        }
+        drop(tail);
+        let before = self.sealed.all().into_iter().rev().find(|one| one.base <= offset && one.messages > 0);
+        Ok(before.map_or(start, |one| if one.end <= offset { one.end } else { offset }))
+    }
+
+    /// Hands the messages from `from` on to `look`, until it gives something.
+    pub(crate) fn first_from<R>(
+        &self,
+        from: u64,
+        look: &mut dyn FnMut(&Message<'_>) -> Option<R>,
+    ) -> Result<Option<R>> {
+        let mut at = from;
+        loop {
+            let moves = self.moves();
+            let Some(place) = self.locate(at)? else { return Ok(None) };
+            let (mut found, mut next) = (None, at);
+            let read = entry::messages(&self.wal, place.index, &mut |message| {
+                if message.offset >= at && found.is_none() {
+                    next = message.offset + 1;
+                    found = look(message);
+                }
+                found.is_none()
+            });
+            if self.moves() == moves || found.is_some() {
+                read?;
+                return Ok(found);
+            }
+            at = next;
+        }
+    }
+
+    /// The lowest offset whose message's time is `time` or later, in microseconds since the Unix epoch, and that time. bench: log-time
+    pub fn offset_by_time(&self, time: i64) -> Result<Option<(u64, i64)>> {
+        self.by_time(time, |message| (message.offset, message.time))
+    }
+
+    /// Hands the message of the lowest offset whose time is `time` or later to `read`.
+    pub fn get_by_time<R>(&self, time: i64, read: impl FnMut(&Message<'_>) -> R) -> Result<Option<R>> {
+        self.by_time(time, read)
+    }
+
+    fn by_time<R>(&self, time: i64, mut read: impl FnMut(&Message<'_>) -> R) -> Result<Option<R>> {
+        self.catch_up();
+        self.wal.check_open()?;
+        if !self.time_index {
+            return Err(Error::NoIndex { by: "time" });
+        }
+        let start = self.start_offset();
+        loop {
+            let moves = self.moves();
+            let from = match self.sealed.find_time(time) {
+                Some(sealed) => {
+                    let outline = self.sealed.outline(&self.wal, &sealed)?;
+                    outline.find_time(time).map(|entry| sealed.segment.header.first_index + entry)
+                }
+                None => {
+                    let tail = self.tail.lock();
+                    tail.outline.find_time(time).map(|entry| tail.segment.header.first_index + entry)
+                }
+            };
+            let Some(from) = from else { return Ok(None) };
+            let mut found = None;
+            // Within one step as a rule; further only where what the digest counts has been dropped from the start.
+            let looked = entry::messages(&self.wal, from.max(self.wal.first_index()), &mut |message| {
+                if message.time >= time && message.offset >= start && found.is_none() {
+                    found = Some(read(message));
+                }
+                found.is_none()
+            });
+            if self.moves() == moves {
+                looked?;
+                return Ok(found);
+            }
+        }
+    }
+}
+
+fn place(first: u64, found: Located) -> Place {
+    Place { index: first + found.entry, holds: found.holds }
+}
+
+const _: () = assert!(STEP <= 16, "a search by time reads few entries");

@@ -1,0 +1,59 @@
+//! What a log says of itself.
+
+use varve_format::FORMAT_VERSION;
+use varve_wal::WalStats;
+
+use crate::retention::Held;
+use crate::writer::Log;
+
+/// Figures of an open log.
+#[derive(Debug, Clone, Default)]
+pub struct LogStats {
+    /// Messages held, those included that lie before the start offset in its segment.
+    pub messages: u64,
+    /// Bytes of index files.
+    pub index_bytes: u64,
+    /// Bytes that indexes take in memory.
+    pub index_memory_bytes: u64,
+    /// Lowest offset held.
+    pub start_offset: u64,
+    /// Offset of the next message.
+    pub next_offset: u64,
+    /// Offset below which everything is durable.
+    pub durable_offset: u64,
+    /// Offset after the last committed message.
+    pub high_water_mark: u64,
+    /// What the rules of retention would remove, and a cursor keeps.
+    pub held: Held,
+    /// Bytes of uncompressed groups that are kept for reading.
+    pub cached_bytes: usize,
+    /// Figures of the record log below.
+    pub entries: WalStats,
+}
+
+impl LogStats {
+    /// Version of the format of its files.
+    pub const VERSION: u16 = FORMAT_VERSION;
+}
+
+impl Log {
+    /// Its figures now.
+    pub fn stats(&self) -> LogStats {
+        let (next_offset, high_water_mark) = (self.next_offset(), self.high_water_mark());
+        let tail = self.tail.lock();
+        let active = tail.outline.messages();
+        drop(tail);
+        LogStats {
+            messages: self.sealed.messages() + active,
+            index_bytes: 0,
+            index_memory_bytes: 0,
+            start_offset: self.start_offset(),
+            next_offset,
+            durable_offset: self.durable_offset(),
+            high_water_mark,
+            held: self.retainer.held(),
+            cached_bytes: self.bodies.bytes(),
+            entries: self.wal.stats(),
+        }
+    }
+}

@@ -76,6 +76,12 @@ declare class VarveError extends Error {
   readonly index?: number;
   readonly pid?: number;
   readonly limit?: number;
+  /** Of a batch to several partitions that failed on its way. */
+  readonly written?: readonly {
+    partition: number;
+    offset: number;
+    count: number;
+  }[];
   private constructor();
 }
 /**
@@ -221,7 +227,7 @@ interface LogStats extends EngineStats {
   messages: number;
   /** Of the files, as far as they are used. */
   bytes: number;
-  /** Of index files. */
+  /** Of the tables of the key index. */
   indexBytes: number;
   /** That indexes take in memory. */
   indexMemoryBytes: number;
@@ -231,6 +237,13 @@ interface LogStats extends EngineStats {
   durableOffset: number;
   /** As if every reader stopped at the gate. */
   highWaterMark: number;
+  /** Stored over raw bytes; 1 without compression. */
+  compressionRatio: number;
+  /** What retention would have removed when it ran last, and a cursor with `holdRetention` keeps; bytes are an estimate. */
+  held: {
+    messages: number;
+    bytes: number;
+  };
   /** Names of the codecs of keys and of values. */
   codec: string;
   /** Segments that were removed from the log, and whose files are held by so many readers and pins. */
@@ -493,6 +506,12 @@ interface Message<K = Bytes, V = Bytes> {
   readonly value: V | null;
   readonly headers: Readonly<Record<string, Bytes>>;
 }
+/** What one message has beside its key and its value. */
+interface MessageFacts {
+  /** Milliseconds since the Unix epoch, kept in microseconds. Default: now. */
+  time?: number | Date;
+  headers?: Record<string, BytesLike>;
+}
 /** 'snappy' and 'lz4' are block codecs. What does not get smaller is kept as it is. */
 type Compression = "none" | "snappy" | "lz4" | "gzip" | "zstd" | {
   codec: "zstd";
@@ -512,8 +531,27 @@ interface LogOptions extends OpenOptions {
   segmentSize?: number;
   /** Of what this handle appends. Default 'none'. */
   compression?: Compression;
+  retention?: Retention;
   /** Readers stop at the high-water mark, which `advanceHighWaterMark()` moves. Default false: it follows each append. */
   commitGate?: boolean;
+}
+interface PartitionedLogOptions extends LogOptions {
+  /** Needed to create, 1 to 4,096; may be left out, or larger (never smaller), afterwards. */
+  partitions?: number;
+  /** Default: Kafka's (murmur2 of the key; without a key, the partition in turn). */
+  partitioner?: (key: Bytes | null, partitions: number) => number;
+}
+/** What is kept. The rules belong to the log: handles that give some must give the same. */
+interface Retention {
+  /** A message goes when it is older, and all before it have gone. */
+  maxAgeMs?: number;
+  /** Of the segment files, as the disk counts them: whole segments go, never the active one. */
+  maxBytes?: number;
+  maxMessages?: number;
+  /** How often it runs in the background; 0 (default) only when `enforceRetention()` is called or a segment rotates. */
+  intervalMs?: number;
+  /** Asked before a segment is deleted; false keeps its messages, and all behind them, for now. */
+  mayDelete?: (segment: SegmentInfo) => boolean;
 }
 interface AppendOptions {
   compression?: Compression;
@@ -555,6 +593,21 @@ interface Cursor extends Disposable {
   /** Removes it from the log. */
   delete(): void;
 }
+/** What is to be different; what is left out stays as it is. */
+interface Migration {
+  /** Of the format: there is one so far, 1. */
+  version?: number;
+  indexes?: {
+    key?: boolean;
+    time?: boolean;
+  };
+  /** Of the messages that are there. */
+  compression?: Compression;
+}
+interface RewriteOptions extends CareOptions {
+  /** Between one segment and the next: a pause in milliseconds, or a wait of the caller's own. */
+  pause?: number | ((signal?: AbortSignal) => Promise<void>);
+}
 type OneOf<T> = { [P in keyof T]: { [Q in P]: T[Q] } & { [Q in Exclude<keyof T, P>]?: never } }[keyof T];
 /** Which messages a trim or a search means: one rule at a time. The first four remove from the start of the log only. */
 type Rule = OneOf<{
@@ -565,10 +618,6 @@ type Rule = OneOf<{
   updatesBefore: number | Date; /** Older messages without a value, and with nothing for their key before them. */
   deletesBefore: number | Date;
 }>;
-interface RewriteOptions extends CareOptions {
-  /** Between one segment and the next: a pause in milliseconds, or a wait of the caller's own. */
-  pause?: number | ((signal?: AbortSignal) => Promise<void>);
-}
 /** The cheapest way through a log: no object a message. Begins before its first message. */
 interface LogReader<K = Bytes, V = Bytes> extends Disposable {
   /** Moves to the next message; false at the end as it is now (advance again later), or at the commit gate. */
@@ -588,12 +637,6 @@ interface LogReader<K = Bytes, V = Bytes> extends Disposable {
   /** Goes before the message at an offset, or the next one left. VARVE_OUT_OF_RANGE outside of the log. */
   seek(to: Seek): void;
   close(): void;
-}
-/** What one message has beside its key and its value. */
-interface MessageFacts {
-  /** Milliseconds since the Unix epoch, kept in microseconds. Default: now. */
-  time?: number | Date;
-  headers?: Record<string, BytesLike>;
 }
 /**
 * A message log: messages by offset, as in a partition of Kafka. Every append is given its offset at the call, in call order, and is visible at once to all readers
@@ -628,6 +671,25 @@ declare class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
     value: Codec<V>;
     key?: never;
   }): Log<Bytes, V>;
+  /** Checks every message without opening, beside a writer too; changes nothing. `entries` counts messages. */
+  static check(dir: string, options?: CareOptions): Promise<CheckReport>;
+  /**
+  * Repairs a log in place that nobody has open (else VARVE_LOCKED): keeps all before the first damage, and sets the rest aside in `.lost` files, never deleting it.
+  * Offsets that were lost are not given again. Safe to interrupt anywhere. `salvage` keeps more, in a new directory: try it first. Its counts are of messages alone
+  * and groups of them.
+  */
+  static recover(dir: string, options?: CareOptions): Promise<RecoverReport>;
+  /** Copies what is intact, before and after the damage, with its offsets, indexes and cursors into the new directory `to`. `from` is only read. Counts as `recover`. */
+  static salvage(from: string, to: string, options?: CareOptions): Promise<RecoverReport>;
+  /** What is in `dir`, without opening; works beside a writer. */
+  static stat(dir: string): Promise<LogStats>;
+  /** As `backup` of a log, of one that nobody has open. */
+  static backup(from: string, to: string, options?: CareOptions): Promise<BackupResult>;
+  /**
+  * Changes what a log is made with that nobody has open (else VARVE_LOCKED): its indexes, at once, and how the messages that are there are compressed, by writing
+  * every segment anew. Safe to interrupt anywhere: what was done stays done, and another call does the rest.
+  */
+  static migrate(dir: string, to: Migration, options?: RewriteOptions): Promise<void>;
   /** Lowest offset still held; `nextOffset` when there is none. */
   get startOffset(): number;
   /** Offset of the next message. */
@@ -733,6 +795,8 @@ declare class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
   compact(options?: RewriteOptions & {
     before?: number | Date;
   }): Promise<RemoveResult>;
+  /** Removes what the retention of the log says, if nobody objects and no cursor holds it; resolves when that is durable. */
+  enforceRetention(): Promise<RemoveResult>;
   /** Bytes that a message takes on disk, alone and uncompressed. */
   sizeOf(message: MessageInput<K, V>): number;
   /** All segments, in order; those that were removed and are still held come first. Their indexes count entries, which hold one message or several. */
@@ -740,6 +804,13 @@ declare class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
   /** Keeps a segment's file where it is until disposed of, whatever is removed meanwhile. VARVE_OUT_OF_RANGE if it is not there. */
   pin(segment: number): Disposable;
   stats(): LogStats;
+  /**
+  * Copies all that is appended so far, while the log is written to, into a directory that is missing, empty, or holds an earlier backup of this log, which is added
+  * to. What is there opens at every moment; its key index is made by its first open.
+  */
+  backup(dir: string, options?: CareOptions): Promise<BackupResult>;
+  /** Lets go of memory that has not been used since a call so long ago; of all that nobody reads just now, by default. It is read again when it is needed. */
+  gc(unusedForMs?: number): void;
   /** Resolves to the offset below which everything is durable, when all appended before the call is; callers that wait together share one sync. */
   sync(): Promise<number>;
   /** As `sync`, blocking this thread. */
@@ -750,6 +821,103 @@ declare class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
   [Symbol.dispose](): void;
   [Symbol.asyncDispose](): Promise<void>;
 }
+type PartitionMessage<K = Bytes, V = Bytes> = Message<K, V> & {
+  readonly partition: number;
+};
+/** The log of a partition. It closes with the whole. */
+type PartitionLog<K = Bytes, V = Bytes> = Omit<Log<K, V>, "close" | "closeSync" | typeof Symbol.dispose | typeof Symbol.asyncDispose>;
+/** Where a message went. */
+interface Placed {
+  partition: number;
+  offset: number;
+}
+/**
+* Many message logs behind one door: one lock, one thread for their syncs, one policy of retention, one `Durability`. Each message goes to the partition that is named,
+* or that its key means. A partition takes no place before its first message. Opened by `open`; a second open in the process shares it, and a second process is refused.
+*/
+declare class PartitionedLog<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
+  #private;
+  /** The directory, as an absolute path. */
+  readonly dir: string;
+  /** One a partition, made when it is looked at; they close with the whole. Where another process writes, VARVE_READONLY of one that it has not made yet. */
+  readonly logs: readonly PartitionLog<K, V>[];
+  private constructor();
+  /**
+  * Opens the log of partitions in `dir`, creating it if need be, and recovers every partition that has messages. Rejects with VARVE_LOCKED (`pid`) if another process
+  * has it, VARVE_CORRUPT if what was durable is damaged, VARVE_INVALID_ARGUMENT if it was made with other codecs or indexes, or with more partitions.
+  */
+  static open(dir: string, options?: PartitionedLogOptions): Promise<PartitionedLog>;
+  static open<K, V>(dir: string, options: PartitionedLogOptions & {
+    key: Codec<K>;
+    value: Codec<V>;
+  }): Promise<PartitionedLog<K, V>>;
+  static open<V>(dir: string, options: PartitionedLogOptions & {
+    value: Codec<V>;
+    key?: never;
+  }): Promise<PartitionedLog<Bytes, V>>;
+  /** Checks every message of every partition without opening, beside a writer too; changes nothing. `entries` counts messages. */
+  static check(dir: string, options?: CareOptions): Promise<CheckReport>;
+  /** `Log.recover` of every partition, and of how many there are. Nobody may have it open (else VARVE_LOCKED). */
+  static recover(dir: string, options?: CareOptions): Promise<RecoverReport>;
+  /** `Log.salvage` of every partition into the new directory `to`. `from` is only read. */
+  static salvage(from: string, to: string, options?: CareOptions): Promise<RecoverReport>;
+  /** Appends one message, to `partition` or to that of its key, and tells where it is. As `Log.append`. */
+  append(value: Input<V> | null, key?: Input<K> | null, options?: AppendOptions & MessageFacts & {
+    partition?: number;
+  }): Placed;
+  /** Appends at the call, as `append` does; resolves when the level is reached. */
+  appendAsync(value: Input<V> | null, key?: Input<K> | null, options?: AppendOptions & WriteOptions & MessageFacts & {
+    partition?: number;
+  }): Promise<Placed>;
+  /**
+  * Appends messages, each to its `partition` or to that of its key: those of one partition all or nothing. One entry in the result for each partition written. Where
+  * one fails, the error's `written` says what was written before; with `producer` the same batch sent again completes the rest.
+  */
+  appendBatch(messages: readonly (MessageInput<K, V> & {
+    partition?: number;
+  })[], options?: AppendOptions): (Placed & {
+    count: number;
+  })[];
+  appendBatchAsync(messages: readonly (MessageInput<K, V> & {
+    partition?: number;
+  })[], options?: AppendOptions & WriteOptions): Promise<(Placed & {
+    count: number;
+  })[]>;
+  /** As `Log.consume`, of one partition. */
+  consume(partition: number, from: Seek, options?: ConsumeOptions<K>): Consumed<K, V>;
+  /**
+  * All partitions (or those named) in one stream, in the order of each, and fairly: of each that has some, one message after another. Goes on for ever, until `signal`
+  * aborts or the log closes. `from` (default 'start') may be a list: one for each partition of the stream.
+  */
+  subscribe(options?: ScanOptions & {
+    from?: Seek | readonly Seek[];
+    partitions?: readonly number[];
+  }): AsyncIterableIterator<PartitionMessage<K, V>>;
+  /** As `Log.compact`, of all partitions or those named, one after another. */
+  compact(options?: RewriteOptions & {
+    partitions?: readonly number[];
+    before?: number | Date;
+  }): Promise<RemoveResult>;
+  /** Removes what the retention says, of each partition by itself, if nobody objects; resolves when that is durable. */
+  enforceRetention(): Promise<RemoveResult & {
+    partitions: number;
+  }>;
+  /** What retention has removed since the log was opened, in the background too, and how often it was asked to. */
+  retentionStats(): RemoveResult & {
+    runs: number;
+  };
+  /** Of each partition. */
+  stats(): LogStats[];
+  /** `Log.backup` of every partition, each as of its own moment. In each the copy holds everything below its place in `positions`; `position` is the least of them. */
+  backup(dir: string, options?: CareOptions): Promise<BackupResult & {
+    positions: number[];
+  }>;
+  /** Resolves when all appended before the call is durable, in all partitions, by one round of syncs. */
+  sync(): Promise<void>;
+  /** Syncs at every level, and gives up the handle with those of its partitions; the last one of the process unlocks the directory. Rejects if a write had failed. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
 /** The version of the package, as the addon was built. */
 declare const version: string;
-export { type AppendOptions, type BackupResult, type Bytes, type BytesLike, type CareOptions, type CheckReport, type Codec, type Codecs, type Compression, type ConsumeOptions, type Consumed, type Cursor, type Durability, type EngineStats, type ErrorCode, type Expected, type Input, Log, type LogOptions, type LogReader, type LogStats, type Message, type MessageFacts, type MessageInput, type OpenOptions, type Progress, type RecordPosition, type RecoverReport, type RecoveryReport, type RemoveResult, type RewriteOptions, type Rule, type ScanOptions, type ScanRange, type Seek, type SegmentEvents, type SegmentInfo, type StandardSchemaLike, VarveError, Wal, type WalOptions, type WalReader, type WalRecord, type WalRetention, type WalStats, type WriteOptions, codecs, isVarveError, version };
+export { type AppendOptions, type BackupResult, type Bytes, type BytesLike, type CareOptions, type CheckReport, type Codec, type Codecs, type Compression, type ConsumeOptions, type Consumed, type Cursor, type Durability, type EngineStats, type ErrorCode, type Expected, type Input, Log, type LogOptions, type LogReader, type LogStats, type Message, type MessageFacts, type MessageInput, type Migration, type OpenOptions, type PartitionLog, type PartitionMessage, PartitionedLog, type PartitionedLogOptions, type Placed, type Progress, type RecordPosition, type RecoverReport, type RecoveryReport, type RemoveResult, type Retention, type RewriteOptions, type Rule, type ScanOptions, type ScanRange, type Seek, type SegmentEvents, type SegmentInfo, type StandardSchemaLike, VarveError, Wal, type WalOptions, type WalReader, type WalRecord, type WalRetention, type WalStats, type WriteOptions, codecs, isVarveError, version };

@@ -2,14 +2,18 @@
 import { native } from './facade/native.ts'
 
 export { Wal } from './facade/wal.ts'
-export { Log, type MessageFacts } from './facade/log.ts'
+export { Log } from './facade/log.ts'
+export { PartitionedLog, type PartitionLog, type Placed } from './facade/partitioned-log.ts'
+export type { PartitionMessage } from './facade/partition-stream.ts'
 export type { WalReader, WalRecord } from './facade/reader.ts'
-export type { AppendOptions, Compression, ConsumeOptions, LogOptions, Seek } from './facade/log-options.ts'
-export type { Message, MessageInput } from './facade/message.ts'
+export type { AppendOptions, Compression, ConsumeOptions, LogOptions, PartitionedLogOptions, Retention, Seek } from './facade/log-options.ts'
+export type { Message, MessageFacts, MessageInput } from './facade/message.ts'
 export type { LogReader } from './facade/log-reader.ts'
 export type { Consumed } from './facade/consume.ts'
 export type { Cursor } from './facade/cursor.ts'
-export type { RewriteOptions, Rule } from './facade/log-removal.ts'
+export type { Rule } from './facade/log-removal.ts'
+export type { Migration } from './facade/log-care.ts'
+export type { RewriteOptions } from './facade/steps.ts'
 export type { Durability, Expected, OpenOptions, ScanOptions, ScanRange, WalOptions, WalRetention, WriteOptions } from './facade/options.ts'
 export type {
   BackupResult, CareOptions, CheckReport, EngineStats, LogStats, Progress, RecordPosition, RecoverReport, RecoveryReport, RemoveResult,

@@ -1,5 +1,5 @@
 // What a verb is: one description that the parser, the help, docs/cli.md and the tests read.
-import type { CareOptions } from 'varve'
+import type { CareOptions, CheckReport, RecoverReport } from 'varve'
 import type { Arguments } from './arguments.ts'
 import type { Output } from './output.ts'
 
@@ -48,8 +48,17 @@ export interface Command {
   run(args: Arguments, context: Context): Promise<number>
 }
 
+/** The work on directories that all engines have. */
+export interface Care {
+  check(dir: string, options?: CareOptions): Promise<CheckReport>
+  recover(dir: string, options?: CareOptions): Promise<RecoverReport>
+  salvage(from: string, to: string, options?: CareOptions): Promise<RecoverReport>
+}
+
 /** What a verb works with beside its arguments. */
 export interface Context {
+  /** Of the engine whose directory it is. */
+  readonly care: Care
   readonly out: Output
   /** `--json` was given: standard output has JSON and nothing else. */
   readonly json: boolean

@@ -1,13 +1,16 @@
 // The engines, and how each is known by its directory. A new engine is a row here, and a list of commands beside `commands/wal.ts`.
 import { open, readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import type { Command } from './command.ts'
+import { Log, PartitionedLog, Wal } from 'varve'
+import type { Care, Command } from './command.ts'
+import { log, partitionedLog } from './commands/log.ts'
 import { wal } from './commands/wal.ts'
 
 export interface Engine {
   readonly name: string
   /** Whether the directory is one of this engine's. */
   probe(found: Found): boolean
+  readonly care: Care
   readonly commands: readonly Command[]
 }
 
@@ -17,11 +20,15 @@ export interface Found {
   readonly ours: boolean
   /** The kinds of engine that the segments name in their headers, as far as these can be read. */
   readonly kinds: ReadonlySet<number>
+  /** Whether it is divided into partitions. */
+  readonly divided: boolean
 }
 
 export const engines: readonly Engine[] = [
   // Where no header can be read it is taken for a Wal, which says what is wrong with it.
-  { name: 'Wal', probe: ({ ours, kinds }) => kinds.has(1) || (ours && kinds.size === 0), commands: wal },
+  { name: 'Wal', probe: ({ ours, kinds, divided }) => !divided && (kinds.has(1) || (ours && kinds.size === 0)), care: Wal, commands: wal },
+  { name: 'Log', probe: ({ kinds, divided }) => !divided && kinds.has(2), care: Log, commands: log },
+  { name: 'PartitionedLog', probe: ({ divided }) => divided, care: PartitionedLog, commands: partitionedLog },
 ]
 
 /** There is nothing of varve's where it was looked for. */
@@ -45,7 +52,7 @@ export async function engineOf(dir: string, known: readonly Engine[]): Promise<E
   throw new NoLogError(path, `holds an engine (${[...found.kinds].join(', ')}) that this version does not know`)
 }
 
-const OURS = /^\d{16}(-\d{16})?\.(seg|idx|torn|lost)$|^durable$/
+const OURS = /^\d{16}(-\d{16})?\.(seg|idx|torn|lost)$|^durable$|^partitions$/
 /** Segments whose headers are read, from the first on, until one says what it is. */
 const LOOKED_AT = 16
 
@@ -63,7 +70,7 @@ async function look(path: string): Promise<Found> {
     kinds.add(kind)
     break
   }
-  return { ours: ours.length > 0, kinds }
+  return { ours: ours.length > 0, kinds, divided: names.includes('partitions') }
 }
 
 /** The kind in a segment's header, of which there are two copies. */

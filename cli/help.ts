@@ -82,10 +82,9 @@ function commandHelp(command: Command): string {
 export function markdown(engines: readonly Engine[]): string {
   const all = verbs(engines)
   const blocks = all.flatMap(({ command, of }) => {
-    const only = of.length < engines.length ? ` (${of.join(', ')})` : ''
     const { about, operands, options, example, interrupted } = command
     return [
-      `## ${command.name}${only}`,
+      `## ${heading(command, of, engines)}`,
       `    ${usage(command)}`,
       ...about,
       [
@@ -103,7 +102,7 @@ export function markdown(engines: readonly Engine[]): string {
     '# The command line',
     `    npx varve <verb> <dir> [options]`,
     `${INTRODUCTION} \`varve help <verb>\` prints what is below.`,
-    ['| verb | |', '|---|---|', ...all.map(({ command }) => row(`[${command.name}](#${command.name})`, command.summary))].join('\n'),
+    ['| verb | |', '|---|---|', ...all.map(({ command, of }) => row(`[${heading(command, of, engines)}](#${anchor(heading(command, of, engines))})`, command.summary))].join('\n'),
     '## Options of all verbs',
     ['| option | |', '|---|---|', ...Object.entries(commonOptions).map(([name, option]) => row(`\`${optionName(name, option)}\``, option.about))].join('\n'),
     '## Exit codes',
@@ -114,6 +113,10 @@ export function markdown(engines: readonly Engine[]): string {
   ].join('\n\n')}\n`
 }
 
+/** A verb, and of which engines it is, where some have none. */
+const heading = ({ name }: Command, of: readonly string[], engines: readonly Engine[]): string => `${name}${of.length < engines.length ? ` (${of.join(', ')})` : ''}`
+/** The link to a heading, as it is made of one. */
+const anchor = (heading: string): string => heading.toLowerCase().replace(/[^\w -]/g, '').replaceAll(' ', '-')
 const row = (...cells: string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
 const optionName = (name: string, { value, short }: Option): string =>
   `${short === undefined ? '' : `-${short}, `}--${name}${value === undefined ? '' : ` <${value}>`}`

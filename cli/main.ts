@@ -83,7 +83,7 @@ export async function main(args: readonly string[], around: Surroundings, engine
     command = engine.commands.find(({ name }) => name === named)
     if (command === undefined) throw new UsageError(`${dir} holds a ${engine.name}, which has no ${verb}; it has ${engine.commands.map(({ name }) => name).join(', ')}`)
     checkOptions(read, command, engine.name)
-    return command.run(read, contextOf(around, out, control.signal, json, json || read.has('quiet')))
+    return command.run(read, contextOf(around, engine, out, control.signal, json, json || read.has('quiet')))
   }
   try {
     const code = await run()
@@ -120,9 +120,10 @@ function commandsNamed(name: string, engines: readonly Engine[]): [Command, ...C
   throw new UsageError(`there is no verb ${JSON.stringify(name)}${suggestion === '' ? `; there are ${names.join(', ')}` : suggestion}`)
 }
 
-function contextOf({ stdin, stderr, env }: Surroundings, out: Output, signal: AbortSignal, json: boolean, quiet: boolean): Context {
+function contextOf({ stdin, stderr, env }: Surroundings, { care }: Engine, out: Output, signal: AbortSignal, json: boolean, quiet: boolean): Context {
   const seen = stderr.isTTY && env['TERM'] !== 'dumb' && !quiet
   return {
+    care,
     out,
     json,
     signal,

@@ -50,6 +50,12 @@ export class AsyncScan<R> implements AsyncIterableIterator<R> {
     return this.#queue()
   }
 
+  /** The next one, if it is at hand and nobody else waits for it. */
+  take(): R | undefined {
+    if (this.#last !== undefined || this.#done || this.#life.closed || this.#signal?.aborted) return undefined
+    return this.#source.take()
+  }
+
   async return(): Promise<Result<R>> {
     if (!this.#done) {
       this.#done = true

@@ -3,7 +3,7 @@
 import { clearImmediate, clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import type { BytesLike } from './codecs.ts'
 import type { Keeper } from './keeper.ts'
-import type { EngineBinding } from './native.ts'
+import type { HandleBinding } from './native.ts'
 import type { Levels } from './options.ts'
 import { byteLength } from './pack.ts'
 
@@ -17,7 +17,7 @@ interface Shared {
 export class Ladder {
   /** Whether a plain write has nothing more to do, since the end of this turn is awaited already. */
   armed = false
-  readonly #native: EngineBinding
+  readonly #native: HandleBinding
   readonly #levels: Levels
   readonly #keeper: Keeper
   readonly #onFailure: (error: Error) => void
@@ -31,7 +31,7 @@ export class Ladder {
   // Asked of the disk: in the order of their tickets. `index` is what will be durable then.
   #waiting: { ticket: number; index: number; shared: Shared }[] = []
 
-  constructor(native: EngineBinding, levels: Levels, keeper: Keeper, onFailure: (error: Error) => void) {
+  constructor(native: HandleBinding, levels: Levels, keeper: Keeper, onFailure: (error: Error) => void) {
     this.#native = native
     this.#levels = levels
     this.#keeper = keeper

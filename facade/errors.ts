@@ -30,6 +30,7 @@ export interface ErrorDetails {
   index?: number
   pid?: number
   limit?: number
+  written?: { partition: number; offset: number; count: number }[]
   causeCode?: string
   causeMessage?: string
   cause?: unknown
@@ -50,6 +51,8 @@ export class VarveError extends Error {
   declare readonly index?: number
   declare readonly pid?: number
   declare readonly limit?: number
+  /** Of a batch to several partitions that failed on its way. */
+  declare readonly written?: readonly { partition: number; offset: number; count: number }[]
 
   static {
     define(this.prototype, 'name', 'VarveError')
@@ -63,7 +66,7 @@ export class VarveError extends Error {
   }
 }
 
-const facts = ['path', 'position', 'index', 'pid', 'limit'] as const
+const facts = ['path', 'position', 'index', 'pid', 'limit', 'written'] as const
 const Construct = VarveError as unknown as new (token: symbol, code: string, message: string) => VarveError
 
 /**

@@ -1,12 +1,12 @@
 // An idle log keeps no process alive; a pending promise or a waiting iterator does.
-import type { EngineBinding } from './native.ts'
+import type { HandleBinding } from './native.ts'
 
 /** Counts what waits for a handle. */
 export class Keeper {
-  readonly #native: Pick<EngineBinding, 'keepAlive'>
+  readonly #native: Pick<HandleBinding, 'keepAlive'>
   #waiting = 0
 
-  constructor(native: Pick<EngineBinding, 'keepAlive'>) {
+  constructor(native: Pick<HandleBinding, 'keepAlive'>) {
     this.#native = native
   }
 

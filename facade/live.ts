@@ -8,8 +8,10 @@ export interface Life {
   closed: boolean
 }
 
+type LiveBinding = Pick<EngineBinding, 'committed' | 'nextIndex' | 'wakeAt'>
+
 export class Live {
-  readonly #native: EngineBinding
+  readonly #native: LiveBinding
   readonly #gated: boolean
   readonly #keeper: Keeper
   readonly #life: Life
@@ -17,7 +19,7 @@ export class Live {
   /** Why nothing will come any more: a follower has met damage. */
   error: Error | undefined
 
-  constructor(native: EngineBinding, gated: boolean, keeper: Keeper, life: Life) {
+  constructor(native: LiveBinding, gated: boolean, keeper: Keeper, life: Life) {
     this.#native = native
     this.#gated = gated
     this.#keeper = keeper

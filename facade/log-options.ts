@@ -1,11 +1,13 @@
 // Options of a message log, and of its calls.
-import { type Codec, codecs, isCodec, type Input } from './codecs.ts'
+import { type Bytes, type Codec, codecs, isCodec, type Input } from './codecs.ts'
 import { invalid } from './errors.ts'
 import type { MessageCodecs } from './message.ts'
 import type { NativeLogOptions } from './native.ts'
 import {
-  flag, integer, type Levels, type OpenOptions, Read, readDurability, readOwn, readSignal, show,
+  callback, flag, integer, type Levels, type OpenOptions, Read, readDurability, readOwn, readRetention, readSignal, show,
 } from './options.ts'
+import type { SegmentInfo } from './reports.ts'
+import type { Retaining } from './retention.ts'
 
 /** 'snappy' and 'lz4' are block codecs. What does not get smaller is kept as it is. */
 export type Compression =
@@ -20,8 +22,29 @@ export interface LogOptions extends OpenOptions {
   segmentSize?: number
   /** Of what this handle appends. Default 'none'. */
   compression?: Compression
+  retention?: Retention
   /** Readers stop at the high-water mark, which `advanceHighWaterMark()` moves. Default false: it follows each append. */
   commitGate?: boolean
+}
+
+export interface PartitionedLogOptions extends LogOptions {
+  /** Needed to create, 1 to 4,096; may be left out, or larger (never smaller), afterwards. */
+  partitions?: number
+  /** Default: Kafka's (murmur2 of the key; without a key, the partition in turn). */
+  partitioner?: (key: Bytes | null, partitions: number) => number
+}
+
+/** What is kept. The rules belong to the log: handles that give some must give the same. */
+export interface Retention {
+  /** A message goes when it is older, and all before it have gone. */
+  maxAgeMs?: number
+  /** Of the segment files, as the disk counts them: whole segments go, never the active one. */
+  maxBytes?: number
+  maxMessages?: number
+  /** How often it runs in the background; 0 (default) only when `enforceRetention()` is called or a segment rotates. */
+  intervalMs?: number
+  /** Asked before a segment is deleted; false keeps its messages, and all behind them, for now. */
+  mayDelete?: (segment: SegmentInfo) => boolean
 }
 
 export interface AppendOptions {
@@ -49,7 +72,7 @@ export interface ConsumeOptions<K> {
 }
 
 /** What belongs to a handle, and not to the log. */
-export interface LogHandleOptions {
+export interface LogHandleOptions extends Retaining {
   levels: Levels
   codecs: MessageCodecs
   gated: boolean
@@ -68,13 +91,35 @@ export interface OpenLogRequest {
   signal: AbortSignal | undefined
 }
 
+const RULES = { maxAgeMs: 0, maxBytes: 0, maxMessages: 0 } as const
+
+const MOST_PARTITIONS = 4096
+
 const OPEN = [
-  'create', 'lockTimeout', 'readOnly', 'durability', 'verify', 'onDamage', 'signal', 'indexes', 'segmentSize', 'compression', 'commitGate', 'key', 'value',
+  'create', 'lockTimeout', 'readOnly', 'durability', 'verify', 'onDamage', 'signal', 'indexes', 'segmentSize', 'compression', 'retention', 'commitGate', 'key', 'value',
 ] as const
 
 /** What `Log.open` and `Log.openSync` take. */
 export function readLogOptions(value: unknown): OpenLogRequest {
-  const options = readOwn(value, OPEN)
+  return requestOf(readOwn(value, OPEN))
+}
+
+export interface OpenPartitionedRequest extends OpenLogRequest {
+  partitions: number | undefined
+  partitioner: PartitionedLogOptions['partitioner']
+}
+
+/** What `PartitionedLog.open` takes. */
+export function readPartitionedOptions(value: unknown): OpenPartitionedRequest {
+  const { partitions, partitioner, ...options } = readOwn(value, [...OPEN, 'partitions', 'partitioner'])
+  return {
+    ...requestOf(options),
+    partitions: partitions === undefined ? undefined : integer('partitions', partitions, 1, MOST_PARTITIONS),
+    partitioner: callback('partitioner', partitioner),
+  }
+}
+
+function requestOf(options: { [option in (typeof OPEN)[number]]?: unknown }): OpenLogRequest {
   const key = readCodec('key', options.key)
   const values = readCodec('value', options.value)
   const { onDamage } = options
@@ -89,7 +134,10 @@ export function readLogOptions(value: unknown): OpenLogRequest {
   const indexes = readOwn(options.indexes, ['key', 'time'], 'indexes')
   if (indexes.key !== undefined) native.keyIndex = flag('indexes.key', indexes.key)
   if (indexes.time !== undefined) native.timeIndex = flag('indexes.time', indexes.time)
+  const { rules, ...retaining } = readRetention(options.retention, RULES)
+  if (rules !== undefined) native.retention = rules
   const handle: LogHandleOptions = {
+    ...retaining,
     levels: readDurability(options.durability),
     codecs: { key: plain(key), value: plain(values) },
     gated: options.commitGate !== undefined && flag('commitGate', options.commitGate),
@@ -117,7 +165,7 @@ function quoted(codec: Codec<unknown> | undefined): string {
 const PACKINGS = ['none', 'snappy', 'lz4', 'gzip', 'zstd'] as const
 const LEVELS: { [codec in 'gzip' | 'zstd']: [number, number] } = { gzip: [0, 9], zstd: [1, 22] }
 
-function readCompression(value: unknown): Packing {
+export function readCompression(value: unknown): Packing {
   if (typeof value !== 'object' || value === null) return { codec: numberOf(value), level: NaN }
   const { codec, level, dictionary } = readOwn(value, ['codec', 'level', 'dictionary'], 'compression')
   const number = numberOf(codec)
@@ -142,6 +190,7 @@ export interface Given {
   durability: 'os' | 'disk' | undefined
   /** For native code; undefined: none. */
   conditions: Float64Array | undefined
+  partition: number | undefined
 }
 
 /** Slots of the conditions: see `LogBinding.appendBatch`. */
@@ -149,12 +198,16 @@ const [EXPECTED, ID, EPOCH, SEQUENCE, LEADER, CODEC, LEVEL] = [0, 1, 2, 3, 4, 5,
 
 const BATCH = ['compression', 'producer', 'leaderEpoch', 'expectedOffset'] as const
 
-/** What an append takes: of one message, `one`; of a promise, `later`. */
-export function readAppendOptions(value: unknown, one: boolean, later: boolean, preset: Packing | undefined): Given {
-  const keys = [...BATCH, ...(one ? (['time', 'headers'] as const) : []), ...(later ? (['durability'] as const) : [])]
-  const { compression, producer, leaderEpoch, expectedOffset, time, headers, durability } = readOwn(value, keys)
+/** What an append takes: of one message, `one`; of a promise, `later`; where there are so many, the partition. */
+export function readAppendOptions(value: unknown, one: boolean, later: boolean, preset: Packing | undefined, partitions = 0): Given {
+  const placed = one && partitions > 0
+  const keys = [...BATCH, ...(one ? (['time', 'headers'] as const) : []), ...(later ? (['durability'] as const) : []), ...(placed ? (['partition'] as const) : [])]
+  const { compression, producer, leaderEpoch, expectedOffset, time, headers, durability, partition } = readOwn(value, keys)
   if (durability !== undefined && durability !== 'os' && durability !== 'disk') throw invalid(`durability of one write must be 'os' or 'disk', got ${show(durability)}`)
-  const given: Given = { time: readTime('time', time), headers, durability, conditions: undefined }
+  const given: Given = {
+    time: readTime('time', time), headers, durability, conditions: undefined,
+    partition: partition === undefined ? undefined : integer('partition', partition, 0, partitions - 1),
+  }
   const packing = compression === undefined ? preset : readCompression(compression)
   if (packing === undefined && producer === undefined && leaderEpoch === undefined && expectedOffset === undefined) return given
   const conditions = new Float64Array(7).fill(NaN)

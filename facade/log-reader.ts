@@ -1,10 +1,11 @@
 import type { Bytes } from './codecs.ts'
+import { invalid } from './errors.ts'
 import type { Life } from './live.ts'
 import { type LogWindow, makeRoom, shared, takeRoom } from './log-window.ts'
 import { readSeek, type Seek } from './log-options.ts'
 import { checkDecoded, decode, type Memory, type Message, type MessageCodecs, offsetOf, StoredMessage, timeOf } from './message.ts'
 import { HAS_KEY, HAS_VALUE, ROW_FLAGS, ROW_WORDS } from './native.ts'
-import { checkSignal } from './options.ts'
+import { checkSignal, show } from './options.ts'
 import { newSlab } from './slab.ts'
 
 const NO_BYTES = Buffer.alloc(0)
@@ -223,4 +224,10 @@ export function foundMessage<K, V>(found: Bytes | null, codecs: MessageCodecs<K,
   if (found === null) return undefined
   const words = Uint32Array.from({ length: ROW_WORDS }, (_, i) => found.readUInt32LE(4 * i))
   return new StoredMessage({ slab: Buffer.from(found.buffer), codecs }, words, 0, -4 * ROW_WORDS - found.byteOffset)
+}
+
+/** Which end of the log is meant. */
+export function isFirst(end: unknown): boolean {
+  if (end !== 'first' && end !== 'last') throw invalid(`offset must be a number, 'first' or 'last', got ${show(end)}`)
+  return end === 'first'
 }

@@ -1,10 +1,9 @@
-// Removing messages: a segment at a time, on another thread, with pauses between them where they are wanted.
-import { setTimeout as delay } from 'node:timers/promises'
-import { aborted, invalid } from './errors.ts'
+// Removing messages: what is to go, by rule or by offset.
+import { invalid } from './errors.ts'
 import { readGivenTime } from './log-options.ts'
 import type { LogBinding, RemovalBinding } from './native.ts'
-import { callback, careOf, checkSignal, integer, readOwn, readSignal, show } from './options.ts'
-import type { CareOptions, Progress } from './reports.ts'
+import { checkSignal, integer, readOwn, readSignal, show } from './options.ts'
+import { type Rewrite, rewriteOf, stepThrough } from './steps.ts'
 import { watch } from './watch.ts'
 
 type OneOf<T> = { [P in keyof T]: { [Q in P]: T[Q] } & { [Q in Exclude<keyof T, P>]?: never } }[keyof T]
@@ -23,11 +22,6 @@ export type Rule = OneOf<{
   /** Older messages without a value, and with nothing for their key before them. */
   deletesBefore: number | Date
 }>
-
-export interface RewriteOptions extends CareOptions {
-  /** Between one segment and the next: a pause in milliseconds, or a wait of the caller's own. */
-  pause?: number | ((signal?: AbortSignal) => Promise<void>)
-}
 
 /** What is to be removed, as native code has it. */
 export interface Wish {
@@ -57,25 +51,15 @@ export function readOffsets(value: unknown): Wish {
   return { kind: DELETE, value: Float64Array.from(offsets) }
 }
 
-export interface Rewrite extends CareOptions {
-  pause: RewriteOptions['pause']
-}
-
-/** What `delete` and `trim` take. */
-export function readRewriteOptions(value: unknown): Rewrite {
-  const { pause, ...care } = readOwn(value, ['signal', 'onProgress', 'pause'])
-  return { ...careOf(care), pause: readPause(pause) }
-}
-
 /** What `compact` takes. */
 export function readCompactOptions(value: unknown): Rewrite & { wish: Wish } {
-  const { pause, before, ...care } = readOwn(value, ['signal', 'onProgress', 'pause', 'before'])
-  const time = before === undefined ? Date.now() : readGivenTime('before', before)
-  return { ...careOf(care), pause: readPause(pause), wish: { kind: COMPACT, value: time } }
+  const { before, ...rewrite } = readOwn(value, ['signal', 'onProgress', 'pause', 'before'])
+  return { ...rewriteOf(rewrite), wish: { kind: COMPACT, value: readBefore(before) } }
 }
 
-function readPause(pause: unknown): RewriteOptions['pause'] {
-  return pause === undefined ? undefined : typeof pause === 'number' ? integer('pause', pause, 0, 0x7fffffff) : callback('pause', pause)
+/** The time up to which is compacted: default now. */
+export function readBefore(before: unknown): number {
+  return before === undefined ? Date.now() : readGivenTime('before', before)
 }
 
 /** The offsets of the messages that a rule means. */
@@ -87,32 +71,9 @@ export async function find(native: LogBinding, rule: unknown, options: unknown):
 }
 
 /** Removes what is wished for. Called off, what was done stays done. `changed` is called after each step. */
-export async function remove(native: LogBinding, { kind, value }: Wish, { signal, onProgress, pause }: Rewrite, changed: () => void): Promise<RemovalBinding> {
-  checkSignal(signal)
+export async function remove(native: LogBinding, { kind, value }: Wish, options: Rewrite, changed: () => void): Promise<RemovalBinding> {
+  checkSignal(options.signal)
   const removal = native.remove(kind, value)
-  const end = () => removal.abort()
-  signal?.addEventListener('abort', end, { once: true })
-  try {
-    while (await removal.step()) {
-      changed()
-      if (onProgress !== undefined) onProgress(progressOf(removal))
-      checkSignal(signal)
-      if (typeof pause === 'number') await delay(pause, undefined, signal === undefined ? {} : { signal })
-      else if (pause !== undefined) await pause(signal)
-    }
-    changed()
-    checkSignal(signal)
-    return removal
-  } catch (error) {
-    throw signal?.aborted ? aborted(signal) : error
-  } finally {
-    signal?.removeEventListener('abort', end)
-  }
-}
-
-function progressOf(removal: RemovalBinding): Progress {
-  const table = new Float64Array(4)
-  removal.progress(table)
-  const [bytes = 0, totalBytes = 0, segments = 0, totalSegments = 0] = table
-  return { bytes, totalBytes, segments, totalSegments }
+  await stepThrough(removal, options, changed)
+  return removal
 }

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { AsyncScan } from './async-scan.ts'
+import { Closing, type Part } from './closing.ts'
 import { type Bytes, type BytesLike, type Codec, type Input } from './codecs.ts'
 import { type Consumed, Consumer } from './consume.ts'
 import { type Cursor, LogCursor } from './cursor.ts'
@@ -7,33 +8,29 @@ import { Ladder } from './durability.ts'
 import { createError, invalid, isVarveError, type VarveError } from './errors.ts'
 import { Keeper } from './keeper.ts'
 import { type Life, Live } from './live.ts'
+import { migrate, type Migration } from './log-care.ts'
 import {
   type AppendOptions, type ConsumeOptions, type LogHandleOptions, type LogOptions, type MessageScan, type OpenLogRequest, type Packing, readAppendOptions,
   readConsumeOptions, readCursorOptions, readGivenTime, readLogOptions, readMessageScan, readSeek, type Seek,
 } from './log-options.ts'
 import { encodeKey, encodeValue, packMessage, packMessages, type PackedMessages, releaseMessages } from './log-pack.ts'
-import { find, readCompactOptions, readOffsets, readRewriteOptions, readRule, remove, type Rewrite, type RewriteOptions, type Rule, type Wish } from './log-removal.ts'
-import { findMessage, foundMessage, type LogReader, MessageReader, Messages } from './log-reader.ts'
+import { find, readCompactOptions, readOffsets, readRule, remove, type Rule, type Wish } from './log-removal.ts'
+import { findMessage, foundMessage, isFirst, type LogReader, MessageReader, Messages } from './log-reader.ts'
 import { MessageSource } from './log-scan.ts'
 import { LogWindow } from './log-window.ts'
-import type { Message, MessageCodecs, MessageInput } from './message.ts'
-import { type CursorState, type LogBinding, native, type OnNews, type RemovalBinding } from './native.ts'
+import type { Message, MessageCodecs, MessageFacts, MessageInput } from './message.ts'
+import { type CursorState, GATED, KEYED, type LogBinding, native, type NativeEvent, type OnNews, type RemovalBinding } from './native.ts'
 import { openWaiting, refuseSignal } from './open.ts'
 import { integer, readDir, readWaitOptions, type ScanOptions, show, type WriteOptions } from './options.ts'
-import type { LogStats, RemoveResult, SegmentEvents, SegmentInfo } from './reports.ts'
+import type { BackupResult, CareOptions, CheckReport, LogStats, RecoverReport, RemoveResult, SegmentEvents, SegmentInfo } from './reports.ts'
+import { Retention } from './retention.ts'
+import { readRewriteOptions, type Rewrite, type RewriteOptions } from './steps.ts'
+import { watched } from './watch.ts'
 
-/** What one message has beside its key and its value. */
-export interface MessageFacts {
-  /** Milliseconds since the Unix epoch, kept in microseconds. Default: now. */
-  time?: number | Date
-  headers?: Record<string, BytesLike>
-}
+/** For the log of partitions alone: a log over a binding of one. */
+export let partOver: (binding: LogBinding, options: LogHandleOptions) => Part<Log<any, any>>
 
 const construct = Symbol('varve.construct')
-
-/** Flags of a native reader. */
-const GATED = 1
-const KEYED = 2
 
 /**
  * A message log: messages by offset, as in a partition of Kafka. Every append is given its offset at the call, in call order, and is visible at once to all readers
@@ -41,6 +38,13 @@ const KEYED = 2
  * `compression` and `commitGate` do. Messages are always copies: `zeroCopy` is taken, and changes nothing. Opened by `open` or `openSync`; a second open in the process shares the log, and a second process is refused.
  */
 export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
+  static {
+    partOver = (binding, options) => {
+      const log = new Log<any, any>(construct, binding, options)
+      return { log, closing: log.#closing }
+    }
+  }
+
   /** The directory, as an absolute path. */
   readonly dir: string
   readonly #native: LogBinding
@@ -56,7 +60,8 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
   readonly #consumer: Consumer<K, V>
   // The addon holds it weakly: it lives as long as the log that it serves.
   readonly #onNews: OnNews
-  #closing: Promise<void> | undefined
+  readonly #retention: Retention
+  readonly #closing: Closing
 
   private constructor(token: symbol, binding: LogBinding, options: LogHandleOptions) {
     if (token !== construct || new.target !== Log) throw new TypeError('a Log is made by Log.open() or Log.openSync(), and has no subclasses')
@@ -78,11 +83,17 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
       if (moved || error !== undefined) this.#live.moved()
       // What it tells is an index of the entries below: the offset is asked for.
       this.#ladder.settle(this.#life.closed ? undefined : binding.durableIndex(), ticket, error)
-      for (const event of events ?? []) if (event.type !== 'mayDelete') this.emit(event.type, event.segment)
+      for (const event of events ?? []) this.#happened(event)
     }
     binding.onNews(this.#onNews)
     super.on('newListener' as 'error', (name: unknown) => {
       if (name === 'rotate' || name === 'delete') binding.wantEvents(true)
+    })
+    this.#retention = new Retention(binding, options, this.#life, (error) => this.#emitError(error))
+    this.#closing = new Closing(binding, this.#life, this.#ladder, () => {
+      this.#retention.end()
+      // All that wait end now.
+      this.#live.moved()
     })
   }
 
@@ -108,6 +119,47 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
     const { native: given, handle, signal } = readLogOptions(options)
     refuseSignal(signal)
     return new Log(construct, native.openLogSync(path, given), handle)
+  }
+
+  /** Checks every message without opening, beside a writer too; changes nothing. `entries` counts messages. */
+  static async check(dir: string, options?: CareOptions): Promise<CheckReport> {
+    const path = readDir(dir)
+    return watched(options, () => native.checkLog(path))
+  }
+
+  /**
+   * Repairs a log in place that nobody has open (else VARVE_LOCKED): keeps all before the first damage, and sets the rest aside in `.lost` files, never deleting it.
+   * Offsets that were lost are not given again. Safe to interrupt anywhere. `salvage` keeps more, in a new directory: try it first. Its counts are of messages alone
+   * and groups of them.
+   */
+  static async recover(dir: string, options?: CareOptions): Promise<RecoverReport> {
+    const path = readDir(dir)
+    return watched(options, () => native.recoverLog(path))
+  }
+
+  /** Copies what is intact, before and after the damage, with its offsets, indexes and cursors into the new directory `to`. `from` is only read. Counts as `recover`. */
+  static async salvage(from: string, to: string, options?: CareOptions): Promise<RecoverReport> {
+    const [source, target] = [readDir(from), readDir(to)]
+    return watched(options, () => native.salvageLog(source, target))
+  }
+
+  /** What is in `dir`, without opening; works beside a writer. */
+  static async stat(dir: string): Promise<LogStats> {
+    return native.statLog(readDir(dir))
+  }
+
+  /** As `backup` of a log, of one that nobody has open. */
+  static async backup(from: string, to: string, options?: CareOptions): Promise<BackupResult> {
+    const [source, target] = [readDir(from), readDir(to)]
+    return watched(options, () => native.backupLog(source, target))
+  }
+
+  /**
+   * Changes what a log is made with that nobody has open (else VARVE_LOCKED): its indexes, at once, and how the messages that are there are compressed, by writing
+   * every segment anew. Safe to interrupt anywhere: what was done stays done, and another call does the rest.
+   */
+  static async migrate(dir: string, to: Migration, options?: RewriteOptions): Promise<void> {
+    return migrate(readDir(dir), to, options)
   }
 
   /** Lowest offset still held; `nextOffset` when there is none. */
@@ -319,6 +371,11 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
     return (await this.#remove(given.wish, given)).result()
   }
 
+  /** Removes what the retention of the log says, if nobody objects and no cursor holds it; resolves when that is durable. */
+  async enforceRetention(): Promise<RemoveResult> {
+    return this.#native.enforceRetention()
+  }
+
   /** Bytes that a message takes on disk, alone and uncompressed. */
   sizeOf(message: MessageInput<K, V>): number {
     const packed = packMessages([message], this.#codecs)
@@ -342,14 +399,24 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
     return this.#native.stats()
   }
 
+  /**
+   * Copies all that is appended so far, while the log is written to, into a directory that is missing, empty, or holds an earlier backup of this log, which is added
+   * to. What is there opens at every moment; its key index is made by its first open.
+   */
+  async backup(dir: string, options?: CareOptions): Promise<BackupResult> {
+    const path = readDir(dir)
+    return watched(options, () => this.#native.backup(path))
+  }
+
+  /** Lets go of memory that has not been used since a call so long ago; of all that nobody reads just now, by default. It is read again when it is needed. */
+  gc(unusedForMs?: number): void {
+    this.#native.gc(unusedForMs === undefined ? 0 : 1000 * integer('unusedForMs', unusedForMs, 0, 0x7fffffff))
+  }
+
   /** Resolves to the offset below which everything is durable, when all appended before the call is; callers that wait together share one sync. */
-  sync(): Promise<number> {
-    try {
-      if (this.#native.readOnly && !this.#life.closed) throw createError('VARVE_READONLY', 'the log was opened with readOnly', { path: this.dir })
-      return this.#ladder.sync()
-    } catch (error) {
-      return Promise.reject(error)
-    }
+  async sync(): Promise<number> {
+    if (this.#native.readOnly && !this.#life.closed) throw createError('VARVE_READONLY', 'the log was opened with readOnly', { path: this.dir })
+    return this.#ladder.sync()
   }
 
   /** As `sync`, blocking this thread. */
@@ -359,22 +426,11 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
 
   /** Syncs at every level, and gives up the handle; the last one of the process unlocks the directory. Rejects if a write had failed. */
   close(): Promise<void> {
-    // Whoever closes again waits for the end, and hears nothing of a failure that the first was told.
-    if (this.#closing !== undefined) return this.#closing.catch(() => {})
-    return (this.#closing = this.#close())
+    return this.#closing.close()
   }
 
   closeSync(): void {
-    if (this.#life.closed) return
-    this.#closing = Promise.resolve()
-    this.#begin()
-    try {
-      this.#native.closeSync()
-    } catch (error) {
-      this.#ladder.finish(error)
-      throw error
-    }
-    this.#ladder.finish()
+    this.#closing.closeSync()
   }
 
   [Symbol.dispose](): void {
@@ -430,30 +486,12 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
     return removal
   }
 
+  #happened(event: NativeEvent): void {
+    if (event.type === 'mayDelete') this.#retention.answer(event.segments, (allowed) => this.#native.answer(event.number, allowed))
+    else this.emit(event.type, event.segment)
+  }
+
   #emitError(error: Error): void {
     if (this.listenerCount('error') > 0) this.emit('error', error as VarveError)
   }
-
-  async #close(): Promise<void> {
-    this.#begin()
-    try {
-      await this.#native.close()
-    } catch (error) {
-      this.#ladder.finish(error)
-      throw error
-    }
-    this.#ladder.finish()
-  }
-
-  #begin(): void {
-    this.#life.closed = true
-    this.#ladder.drain()
-    // All that wait end now.
-    this.#live.moved()
-  }
-}
-
-function isFirst(end: unknown): boolean {
-  if (end !== 'first' && end !== 'last') throw invalid(`offset must be a number, 'first' or 'last', got ${show(end)}`)
-  return end === 'first'
 }

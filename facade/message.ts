@@ -28,6 +28,13 @@ export interface Message<K = Bytes, V = Bytes> {
   readonly headers: Readonly<Record<string, Bytes>>
 }
 
+/** What one message has beside its key and its value. */
+export interface MessageFacts {
+  /** Milliseconds since the Unix epoch, kept in microseconds. Default: now. */
+  time?: number | Date
+  headers?: Record<string, BytesLike>
+}
+
 /** Undefined for bytes, which go in and come out as they are. */
 export interface MessageCodecs<K = unknown, V = unknown> {
   readonly key: Codec<K> | undefined
@@ -49,6 +56,8 @@ export class StoredMessage<K, V> implements Message<K, V> {
 
   readonly offset: number
   readonly time: number
+  /** Where it comes from, in a stream of several partitions. */
+  declare partition?: number
   readonly #memory: Memory<K, V>
   /** -1: there is none. */
   readonly #keyAt: number
@@ -88,8 +97,9 @@ export class StoredMessage<K, V> implements Message<K, V> {
 
   /** All of it, as a plain object. */
   toJSON(): Message<K, V> {
-    const { offset, time, key, value, headers } = this
-    return { offset, time, key, value, headers }
+    const { partition, offset, time, key, value, headers } = this
+    const all = { offset, time, key, value, headers }
+    return partition === undefined ? all : Object.assign({ partition }, all)
   }
 }
 

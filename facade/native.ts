@@ -17,22 +17,21 @@ export interface NativeWalOptions {
   retention?: { maxAgeMs?: number; minSegments?: number; maxSegments?: number; maxBytes?: number }
 }
 
-/** What has happened to the segments of a log; or a question about them. */
+/** What has happened to the segments of a log, of which partition where there are some; or a question about them. */
 export type NativeEvent =
   | { type: 'rotate' | 'delete'; segment: SegmentInfo }
-  | { type: 'mayDelete'; number: number; segments: SegmentInfo[] }
+  | { type: 'mayDelete'; number: number; segments: SegmentInfo[]; partition?: number }
 
 /** `moved`: what `wakeAt` has asked for. */
 export type OnNews = (durableIndex: number, ticket: number, moved: boolean, events: NativeEvent[] | undefined, error: Error | undefined) => void
 
 /** One handle on the core of a directory, of whatever engine. After `close` every function throws VARVE_CLOSED. Where it says index, a message log has offsets. */
-export interface EngineBinding {
+export interface HandleBinding {
   readonly dir: string
   readonly readOnly: boolean
+  /** 0 of a log of partitions, as `durableIndex` and `sync`. */
   nextIndex(): number
   durableIndex(): number
-  /** Index after the last committed record. */
-  committed(): number
   /** Hands the group buffer to the system. */
   flush(): void
   /** Blocks until all before it is durable; returns `durableIndex`. */
@@ -45,16 +44,22 @@ export interface EngineBinding {
   wantEvents(on: boolean): void
   /** Whether the process has to stay alive for the next call of `onNews`. */
   keepAlive(on: boolean): void
-  /** Has `onNews` called, once, when the log has moved on from `seen`. 0: it has by now. */
-  wakeAt(seen: number, gated: boolean): 0 | 1
   /** `mayDelete` events are wanted, and answered by `answer`. */
   object(): void
-  answer(number: number, allowed: number): void
+  answer(number: number, allowed: number, partition?: number): void
+  close(): Promise<void>
+  closeSync(): void
+}
+
+/** Of one log of records. */
+export interface EngineBinding extends HandleBinding {
+  /** Index after the last committed record. */
+  committed(): number
+  /** Has `onNews` called, once, when the log has moved on from `seen`. 0: it has by now. */
+  wakeAt(seen: number, gated: boolean): 0 | 1
   segments(): SegmentInfo[]
   /** Returns what lets go of it. */
   pin(segment: number): () => void
-  close(): Promise<void>
-  closeSync(): void
 }
 
 export interface WalBinding extends EngineBinding {
@@ -127,6 +132,15 @@ export interface NativeLogOptions {
   readOnly?: boolean
   keyIndex?: boolean
   timeIndex?: boolean
+  retention?: { maxAgeMs?: number; maxBytes?: number; maxMessages?: number }
+}
+
+/** What is to be different; codecs by number, as in `log-options.ts`. */
+export interface NativeMigration {
+  keyIndex?: boolean
+  timeIndex?: boolean
+  codec?: number
+  level?: number
 }
 
 /** Where what is found goes: copies its bytes to `slab[at ..]`, fills `row`, and returns their length; -1: not there; -2 - n: it needs n bytes, and does not fit. */
@@ -157,7 +171,7 @@ export interface LogBinding extends EngineBinding {
   getByTimeAsync: FindAsync<number>
   getByKeyAsync: FindAsync<Uint8Array | string | null>
   startOffset(): number
-  /** `flags`: 1 gated, 2 only messages with this key. */
+  /** `flags`: GATED, or KEYED: only messages with this key. */
   reader(from: number, to: number | undefined, flags: number, key?: Uint8Array | string | null): LogReaderBinding
   advanceHighWaterMark(to: number): void
   cursor(name: string, from: number, holdRetention?: boolean): CursorState[]
@@ -167,8 +181,34 @@ export interface LogBinding extends EngineBinding {
   remove(kind: number, value: number | Float64Array): RemovalBinding
   saveCursor(name: string, offset: number): void
   deleteCursor(name: string): void
+  enforceRetention(): Promise<RemoveResult>
+  beginRetention(): Promise<void>
   stats(): LogStats
+  backup(dir: string): Watched<BackupResult>
+  gc(unusedMicros: number): void
 }
+
+/** A log of partitions. */
+export interface PartitionedBinding extends HandleBinding {
+  readonly partitions: number
+  /** The log of a partition, closed with the whole; undefined if another process writes, and has not made it yet. */
+  part(partition: number): LogBinding | undefined
+  /** Writes partition and offset in `place`. */
+  append(value: Uint8Array | string | null, key: Uint8Array | string | null, time: number | undefined, place: Float64Array): void
+  /** As that of a log; the last word of a row has the partition, too: one more than its number, from bit 2 on. Gives partition, offset and count of each written. */
+  appendBatch(data: Uint8Array, rows: Uint32Array, times: Float64Array, conditions?: Float64Array): Float64Array
+  wakeAt(partition: number, seen: number, gated: boolean): 0 | 1
+  compact(before: number, partitions?: Uint32Array): StepsBinding & { result(): RemoveResult }
+  enforceRetention(): Promise<RemoveResult & { partitions: number }>
+  beginRetention(): Promise<void>
+  retentionStats(): RemoveResult & { runs: number }
+  stats(): LogStats[]
+  backup(dir: string): Watched<{ files: string[]; bytes: number; positions: number[] }>
+}
+
+/** Flags of a reader of messages. */
+export const GATED = 1
+export const KEYED = 2
 
 export interface CursorState {
   name: string
@@ -187,10 +227,14 @@ export interface LogReaderBinding {
   close(): void
 }
 
-/** A removal under way. */
-export interface RemovalBinding extends Omit<Watched<unknown>, 'done'> {
+/** Work under way, a segment a step. */
+export interface StepsBinding extends Omit<Watched<unknown>, 'done'> {
   /** Does the next segment; false when all is done. */
   step(): Promise<boolean>
+}
+
+/** A removal under way. */
+export interface RemovalBinding extends StepsBinding {
   /** What has been removed so far. */
   result(): RemoveResult
   offsets(): Float64Array
@@ -218,6 +262,17 @@ interface Addon {
   statWal(dir: string): Promise<WalStats>
   openLog(dir: string, options: NativeLogOptions): Promise<LogBinding>
   openLogSync(dir: string, options: NativeLogOptions): LogBinding
+  checkLog(dir: string): Watched<CheckReport>
+  recoverLog(dir: string): Watched<RecoverReport>
+  salvageLog(from: string, to: string): Watched<RecoverReport>
+  backupLog(from: string, to: string): Watched<BackupResult>
+  statLog(dir: string): Promise<LogStats>
+  openPartitionedLog(dir: string, partitions: number | undefined, options: NativeLogOptions): Promise<PartitionedBinding>
+  checkPartitioned(dir: string): Watched<CheckReport>
+  recoverPartitioned(dir: string): Watched<RecoverReport>
+  salvagePartitioned(from: string, to: string): Watched<RecoverReport>
+  /** `end` lets go of the log, whatever is left to do. */
+  migrateLog(dir: string, to: NativeMigration): StepsBinding & { end(): void }
 }
 
 /** Slots of the table that `ReaderBinding.fill` writes: 256 pairs, and the first index. */

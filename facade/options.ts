@@ -4,6 +4,7 @@ import { type Codec, isCodec } from './codecs.ts'
 import { aborted, invalid } from './errors.ts'
 import type { NativeWalOptions } from './native.ts'
 import type { CareOptions, SegmentInfo } from './reports.ts'
+import type { Retaining } from './retention.ts'
 
 /**
  * How far a write has got when its call returns:
@@ -103,12 +104,10 @@ const OPEN = [
 ] as const
 
 /** What belongs to a handle, and not to the log. */
-export interface HandleOptions {
+export interface HandleOptions extends Retaining {
   levels: Levels
   codec: Codec<unknown> | undefined
   gated: boolean
-  mayDelete: WalRetention['mayDelete']
-  retainEveryMs: number
 }
 
 export interface OpenRequest {
@@ -136,26 +135,25 @@ export function readOpenOptions(value: unknown): OpenRequest {
   if (options.firstIndex !== undefined) native.firstIndex = integer('firstIndex', options.firstIndex)
   if (options.marker !== undefined) native.marker = integer('marker', options.marker, 0, 0xffffffff)
   if (options.readOnly !== undefined) native.readOnly = flag('readOnly', options.readOnly)
-  const { rules, mayDelete, intervalMs } = readRetention(options.retention)
-  // Without a rule of its own a handle takes those of the log.
-  if (rules !== undefined && Object.keys(rules).length > 0) native.retention = rules
+  const { rules, ...retaining } = readRetention(options.retention, WAL_RULES)
+  if (rules !== undefined) native.retention = rules
   const gated = options.commitGate !== undefined && flag('commitGate', options.commitGate)
-  const handle: HandleOptions = { levels: readDurability(options.durability), codec, gated, mayDelete, retainEveryMs: intervalMs }
+  const handle: HandleOptions = { levels: readDurability(options.durability), codec, gated, ...retaining }
   return { native, handle, validateMarker: callback('validateMarker', options.validateMarker), signal: readSignal(options.signal) }
 }
 
-function readRetention(value: unknown): { rules: NativeWalOptions['retention']; mayDelete: WalRetention['mayDelete']; intervalMs: number } {
-  if (value === undefined) return { rules: undefined, mayDelete: undefined, intervalMs: 0 }
-  const read = readOwn(value, ['maxAgeMs', 'minSegments', 'maxSegments', 'maxBytes', 'mayDelete', 'intervalMs'], 'retention')
-  const rules: NonNullable<NativeWalOptions['retention']> = Object.assign(new Read<object>(), {})
-  if (read.maxAgeMs !== undefined) rules.maxAgeMs = integer('retention.maxAgeMs', read.maxAgeMs)
-  if (read.minSegments !== undefined) rules.minSegments = integer('retention.minSegments', read.minSegments)
-  if (read.maxSegments !== undefined) rules.maxSegments = integer('retention.maxSegments', read.maxSegments, 1)
-  if (read.maxBytes !== undefined) rules.maxBytes = integer('retention.maxBytes', read.maxBytes)
+const WAL_RULES = { maxAgeMs: 0, minSegments: 0, maxSegments: 1, maxBytes: 0 } as const
+
+/** The rules of a retention, by name each with its least value; and what belongs to the handle. Without a rule of its own a handle takes those of the log. */
+export function readRetention<R extends string>(value: unknown, least: Readonly<Record<R, number>>): Retaining & { rules: { [rule in R]?: number } | undefined } {
+  const names = Object.keys(least) as R[]
+  const read = readOwn<R | 'mayDelete' | 'intervalMs'>(value, [...names, 'mayDelete', 'intervalMs'], 'retention')
+  const rules: { [rule in R]?: number } = Object.assign(new Read<object>(), {})
+  for (const name of names) if (read[name] !== undefined) rules[name] = integer(`retention.${name}`, read[name], least[name])
   return {
-    rules,
+    rules: Object.keys(rules).length > 0 ? rules : undefined,
     mayDelete: callback('retention.mayDelete', read.mayDelete),
-    intervalMs: read.intervalMs === undefined ? 0 : integer('retention.intervalMs', read.intervalMs, 0, 0x7fffffff),
+    retainEveryMs: read.intervalMs === undefined ? 0 : integer('retention.intervalMs', read.intervalMs, 0, 0x7fffffff),
   }
 }
 

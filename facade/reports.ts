@@ -126,7 +126,7 @@ export interface LogStats extends EngineStats {
   messages: number
   /** Of the files, as far as they are used. */
   bytes: number
-  /** Of index files. */
+  /** Of the tables of the key index. */
   indexBytes: number
   /** That indexes take in memory. */
   indexMemoryBytes: number
@@ -136,6 +136,10 @@ export interface LogStats extends EngineStats {
   durableOffset: number
   /** As if every reader stopped at the gate. */
   highWaterMark: number
+  /** Stored over raw bytes; 1 without compression. */
+  compressionRatio: number
+  /** What retention would have removed when it ran last, and a cursor with `holdRetention` keeps; bytes are an estimate. */
+  held: { messages: number; bytes: number }
   /** Names of the codecs of keys and of values. */
   codec: string
   /** Segments that were removed from the log, and whose files are held by so many readers and pins. */

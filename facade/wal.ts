@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { AsyncScan } from './async-scan.ts'
+import { Closing } from './closing.ts'
 import { type Bytes, type BytesLike, type Codec, codecs, type Input } from './codecs.ts'
 import { Ladder } from './durability.ts'
 import { createError, isVarveError, type VarveError } from './errors.ts'
@@ -47,7 +48,7 @@ export class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
   // The addon holds it weakly: it lives as long as the log that it serves.
   readonly #onNews: OnNews
   readonly #retention: Retention
-  #closing: Promise<void> | undefined
+  readonly #closing: Closing
 
   private constructor(token: symbol, binding: WalBinding, options: HandleOptions) {
     if (token !== key || new.target !== Wal) throw new TypeError('a Wal is made by Wal.open() or Wal.openSync(), and has no subclasses')
@@ -74,6 +75,11 @@ export class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
       if (name === 'rotate' || name === 'delete') binding.wantEvents(true)
     })
     this.#retention = new Retention(binding, options, this.#life, (error) => this.#emitError(error))
+    this.#closing = new Closing(binding, this.#life, this.#ladder, () => {
+      this.#retention.end()
+      // All that wait end now.
+      this.#live.moved()
+    })
   }
 
   /**
@@ -360,22 +366,11 @@ export class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
 
   /** Syncs at every level, and gives up the handle; the last one of the process unlocks the directory. Rejects if a write had failed. */
   close(): Promise<void> {
-    // Whoever closes again waits for the end, and hears nothing of a failure that the first was told.
-    if (this.#closing !== undefined) return this.#closing.catch(() => {})
-    return (this.#closing = this.#close())
+    return this.#closing.close()
   }
 
   closeSync(): void {
-    if (this.#life.closed) return
-    this.#closing = Promise.resolve()
-    this.#begin()
-    try {
-      this.#native.closeSync()
-    } catch (error) {
-      this.#ladder.finish(error)
-      throw error
-    }
-    this.#ladder.finish()
+    this.#closing.closeSync()
   }
 
   [Symbol.dispose](): void {
@@ -447,31 +442,12 @@ export class Wal<T = Bytes> extends EventEmitter<SegmentEvents> {
   }
 
   #happened(event: NativeEvent): void {
-    if (event.type === 'mayDelete') this.#retention.answer(event.number, event.segments)
+    if (event.type === 'mayDelete') this.#retention.answer(event.segments, (allowed) => this.#native.answer(event.number, allowed))
     else this.emit(event.type, event.segment)
   }
 
   #emitError(error: Error): void {
     if (this.listenerCount('error') > 0) this.emit('error', error as VarveError)
-  }
-
-  async #close(): Promise<void> {
-    this.#begin()
-    try {
-      await this.#native.close()
-    } catch (error) {
-      this.#ladder.finish(error)
-      throw error
-    }
-    this.#ladder.finish()
-  }
-
-  #begin(): void {
-    this.#life.closed = true
-    this.#retention.end()
-    this.#ladder.drain()
-    // All that wait end now.
-    this.#live.moved()
   }
 }
 

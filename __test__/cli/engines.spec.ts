@@ -2,10 +2,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
+import { Log, PartitionedLog, Wal } from 'varve'
 import { type Command, OK } from '../../cli/command.ts'
 import { type Engine, engines } from '../../cli/engines.ts'
 import { markdown } from '../../cli/help.ts'
-import { freshDir } from '../support/directory.ts'
+import { flip } from '../support/damage.ts'
+import { closedAfter, freshDir, lines, segments } from '../support/directory.ts'
 import { inside, logOf } from './tools.ts'
 
 const command = (name: string, options: Command['options']): Command => ({
@@ -20,7 +22,7 @@ const command = (name: string, options: Command['options']): Command => ({
     return OK
   },
 })
-const other: Engine = { name: 'Other', probe: ({ kinds }) => kinds.has(99), commands: [command('stat', { key: { value: 'key', about: 'a key' } }), command('compact', {})] }
+const other: Engine = { name: 'Other', probe: ({ kinds }) => kinds.has(99), care: Wal, commands: [command('stat', { key: { value: 'key', about: 'a key' } }), command('compact', {})] }
 
 const run = (...args: string[]): ReturnType<typeof inside> => inside(args, [other])
 
@@ -67,4 +69,35 @@ test('the help has the verbs of all engines, and says which are of one', async (
   t.regex(stat, /Of Wal:\n/)
   t.regex(stat, /Of Other:\n/)
   t.regex(markdown([...engines, other]), /## compact \(Other\)/)
+})
+
+test('check, salvage, recover and stat of a message log', async (t) => {
+  const dir = join(freshDir(t), 'messages')
+  const log = Log.openSync(dir)
+  for (let i = 0; i < 100; i++) log.append(`value ${i}.`, `key ${i}`)
+  await log.close()
+  t.like(await run('check', dir), { code: 0, stderr: '' })
+  t.regex((await run('stat', dir)).stdout, /: a Log\n {2}messages +100, offsets 0 to 99\n/)
+  t.like(JSON.parse((await run('stat', dir, '--json')).stdout), { engine: 'Log', messages: 100, nextOffset: 100, codec: 'bytes/bytes' })
+  flip(segments(dir)[0]!, 'value 50.', 2)
+  const check = await run('check', dir)
+  t.is(check.code, 1)
+  t.regex(check.stdout, /payload does not match its checksum/)
+  const saved = `${dir}-saved`
+  t.regex((await run('salvage', dir, saved)).stdout, /99 records copied/)
+  t.is(lines(closedAfter(t, Log.openSync(saved))).length, 99)
+  t.regex((await run('recover', dir, '--yes')).stdout, /50 records kept/)
+  t.like(await run('dump', dir), { code: 2 })
+})
+
+test('check, salvage and recover of a log of partitions', async (t) => {
+  const dir = join(freshDir(t), 'partitions')
+  const log = await PartitionedLog.open(dir, { partitions: 3 })
+  for (let i = 0; i < 90; i++) log.append(`value ${i}.`, null, { partition: i % 3 })
+  await log.close()
+  t.like(JSON.parse((await run('check', dir, '--json')).stdout), { ok: true, entries: 90, segments: 3 })
+  flip(segments(join(dir, '0001'))[0]!, 'value 46.', 2)
+  t.is((await run('check', dir)).code, 1)
+  t.regex((await run('salvage', dir, `${dir}-saved`)).stdout, /89 records copied/)
+  t.regex((await run('recover', dir, '--yes')).stdout, /75 records kept/)
 })

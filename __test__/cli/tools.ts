@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
-import { codecs, Wal, type WalOptions } from 'varve'
+import { codecs, Log, Wal, type WalOptions } from 'varve'
 import { type Engine, engines } from '../../cli/engines.ts'
 import { main, type Surroundings } from '../../cli/main.ts'
 import { type Ended, ended, runCommand } from '../support/child.ts'
@@ -55,6 +55,9 @@ export function exampleDir(t: ExecutionContext): string {
   const log = Wal.openSync(join(cwd, 'data', 'log'), { segmentSize: 65_536, codec: codecs.utf8 })
   for (let i = 0; i < 3000; i++) log.append(`order ${i}: 12 boxes of tea`)
   log.closeSync()
+  const messages = Log.openSync(join(cwd, 'data', 'messages'), { key: codecs.utf8, value: codecs.utf8, compression: 'lz4' })
+  messages.appendBatch(Array.from({ length: 3000 }, (_, i) => ({ key: `customer ${i % 10}`, value: `order ${i}: 12 boxes of tea`, time: i })))
+  messages.closeSync()
   cpSync(join(cwd, 'data', 'log'), join(cwd, 'data', 'damaged'), { recursive: true })
   damage(join(cwd, 'data', 'damaged'), 1, 8_000)
   return cwd

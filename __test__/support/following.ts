@@ -40,7 +40,7 @@ export class Remote {
   readonly #answers: ((answer: { value?: unknown; code?: string; message?: string }) => void)[] = []
   #errors = ''
 
-  constructor(t: ExecutionContext, dir: string, options: object = {}, name: 'remote' | 'remote-log' = 'remote') {
+  constructor(t: ExecutionContext, dir: string, options: object = {}, name: 'remote' | 'remote-log' | 'remote-partitions' = 'remote') {
     this.child = start(name, [dir, JSON.stringify(options)])
     this.child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.#errors += text))
     createInterface({ input: this.child.stdout! }).on('line', (line) => this.#answers.shift()!(JSON.parse(line)))

@@ -1,5 +1,5 @@
 // How varve is used, at the level of types: what the package was designed for compiles, strictly, against its own declarations.
-import { codecs, isVarveError, version, Wal, type Durability, type WalRecord } from 'varve'
+import { codecs, isVarveError, Log, PartitionedLog, version, Wal, type Durability, type Message, type WalRecord } from 'varve'
 
 interface Flight { date: string; delay: number; distance: number; origin: string; destination: string }
 const flight: Flight = { date: '2001-01-01', delay: 3, distance: 100, origin: 'SJC', destination: 'LAX' }
@@ -38,6 +38,46 @@ export async function typedWal(dir: string): Promise<Flight | undefined> {
   // @ts-expect-error a type needs its codec
   await Wal.open<Flight>(dir)
   return log.get(at)
+}
+
+export async function log(dir: string, signal: AbortSignal): Promise<Message<string, Flight> | undefined> {
+  await using flights = await Log.open(dir, {
+    key: codecs.utf8, value: codecs.json<Flight>(), indexes: { key: true, time: true },
+    compression: { codec: 'zstd', level: 1, dictionary: 'auto' }, retention: { maxBytes: 1 << 30 },
+  })
+  const first: number = flights.append(flight, 'SJC', { time: new Date(), headers: { source: 'tower' } })
+  flights.appendBatch([{ key: 'SJC', value: flight }, { key: 'LAX', value: null }], { expectedOffset: first + 1 })
+  await flights.appendBatchAsync([{ value: flight }], { producer: { id: 7, epoch: 0, sequence: 1 }, durability: 'disk' })
+  const { messages, nextOffset } = flights.consume('start', { max: 100, key: 'SJC' })
+  for (const message of messages) if (message.value !== null && message.key !== null) void (message.value.delay + message.key.length)
+  const cursor = flights.cursor('billing', { from: 'start', holdRetention: true })
+  for await (const message of flights.subscribe({ from: cursor.offset, signal })) { cursor.save(message.offset + 1); if (message.offset > nextOffset) break }
+  using reader = flights.reader({ from: 'start' })
+  while (reader.advance()) void (reader.end - reader.start + reader.time)
+  const found = flights.offsetByTime(Date.now() - 1000)
+  await flights.trim({ olderThan: new Date(0) }, { signal, pause: 5, onProgress: (p) => void p.segments })
+  // @ts-expect-error one rule at a time
+  await flights.trim({ olderThan: 0, keepMessages: 5 })
+  await flights.compact({ before: Date.now() })
+  const gone: number[] = (await flights.delete([0, 1])).offsets
+  const durable: number = await flights.sync()
+  await Log.migrate(dir, { indexes: { time: false } })
+  return flights.getByKey('SJC') ?? (found ? flights.get(found.offset + durable + gone.length) : flights.get('last'))
+}
+
+export async function bytesLog(dir: string): Promise<number> {
+  const log = await Log.open(dir)
+  log.append('text', 'key')
+  log.append(new Uint8Array(3))
+  return log.getByKey('key')?.value?.length ?? 0
+}
+
+export async function partitions(dir: string): Promise<number> {
+  const topic = await PartitionedLog.open(dir, { partitions: 16, key: codecs.utf8, value: codecs.bytes })
+  const { partition, offset } = topic.append(Buffer.from('v'), 'k')
+  const { messages } = topic.consume(partition, offset, { maxBytes: 1 << 20 })
+  await topic.logs[partition]?.trim({ beforeOffset: offset })
+  return messages.length + (topic.logs[partition]?.nextOffset ?? 0) + (await topic.enforceRetention()).partitions
 }
 
 export function failed(error: unknown): boolean {

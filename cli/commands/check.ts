@@ -1,4 +1,4 @@
-import { type CheckReport, Wal } from 'varve'
+import type { CheckReport } from 'varve'
 import { type Command, DAMAGED, OK } from '../command.ts'
 import { counted, size } from '../units.ts'
 
@@ -42,7 +42,7 @@ damaged: 2 places; 2,999 intact records in 3 segments, 192 KiB read. What to do:
   },
   async run(args, context) {
     const { out, json } = context
-    const report = await context.watch('checking', (options) => Wal.check(args.dir, options))
+    const report = await context.watch('checking', (options) => context.care.check(args.dir, options))
     if (json) {
       out.line(JSON.stringify(report))
     } else {

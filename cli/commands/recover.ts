@@ -1,4 +1,4 @@
-import { Wal, type RecoverReport } from 'varve'
+import type { RecoverReport } from 'varve'
 import { UsageError } from '../arguments.ts'
 import { type Command, type Context, DAMAGED, OK } from '../command.ts'
 import { counted } from '../units.ts'
@@ -29,7 +29,7 @@ recovered: 1,485 records kept, 2 files set aside. The log opens again.
   },
   async run(args, context) {
     if (!args.has('yes')) await ask(args.dir, context)
-    const report = await context.watch('recovering', (options) => Wal.recover(args.dir, options))
+    const report = await context.watch('recovering', (options) => context.care.recover(args.dir, options))
     if (context.json) context.out.line(JSON.stringify(report))
     else for (const line of lines(report)) context.out.line(line)
     return OK

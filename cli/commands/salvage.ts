@@ -1,4 +1,3 @@
-import { Wal } from 'varve'
 import { type Command, DAMAGED, OK } from '../command.ts'
 import { counted } from '../units.ts'
 import { damageLines } from './check.ts'
@@ -24,7 +23,7 @@ salvaged around 2 damaged places: 2,999 records copied to data/saved
   },
   async run(args, context) {
     const [from, to] = args.operands as [string, string]
-    const report = await context.watch('salvaging', (options) => Wal.salvage(from, to, options))
+    const report = await context.watch('salvaging', (options) => context.care.salvage(from, to, options))
     if (context.json) {
       context.out.line(JSON.stringify(report))
     } else {

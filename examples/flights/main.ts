@@ -1,4 +1,5 @@
-// The main job: a million flights written, a writer killed half way, its log opened again, and everything read back and compared.
+// The main job: a million flights written, a writer killed half way, its log opened again, and everything read back and compared; then the same
+// flights as typed messages in a Log.
 //   npm start -- [--passes 50] [--keep]
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,6 +9,7 @@ import { Wal } from 'varve'
 import { HandWrittenLog } from './by-hand.ts'
 import { Digest, digestOfLog } from './digest.ts'
 import { writeAndKill } from './kill.ts'
+import { asMessages } from './messages.ts'
 import { Progress } from './progress.ts'
 import { bytes, count, perRecord, seconds, table } from './report.ts'
 import { perPass, recordsOfPass } from './source.ts'
@@ -148,6 +150,7 @@ try {
   const gathered = await writtenByHand('by hand with fs: 256 KiB a write', path.join(home, 'gathered.log'), true)
   const single = await writtenByHand('by hand with fs: one write a record', path.join(home, 'single.log'), false)
   await killedAndRecovered(path.join(home, 'killed'), source.digest)
+  const messages = await asMessages(path.join(home, 'messages'), passes, expect)
 
   const line = (name: string, measure: keyof Timed): string[] => [
     name, ...[varve, gathered, single].map((one) => `${seconds(one[measure])}  ${perRecord(one[measure], total)}`),
@@ -164,6 +167,8 @@ try {
     ['checksums', 'written, verified', 'none', 'none'],
     ['after a crash', 'recovers', 'yours to write', 'yours to write'],
   ]))
+  console.log(`\nThe same flights in a Log, as typed messages\n`)
+  console.log(table([['', ''], ...messages.lines]))
   console.log(process.exitCode === undefined ? '\nEverything is there.' : '\nSomething is missing: see ✗ above.')
 } finally {
   if (flags.keep) console.log(`The data is kept in ${home}`)

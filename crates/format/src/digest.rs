@@ -24,6 +24,7 @@ layout! {
         72 points: u64 => "points that follow",
         80 steps: u64 => "steps that follow the points",
         88 body_checksum: u32 => "CRC-32C of points and steps",
+        92 saved: u64 => "bytes that it is smaller for the compression of its groups",
         100 checksum: u32 => "CRC-32C of bytes 0 to 100",
     }
 }
@@ -52,6 +53,8 @@ pub struct Digest {
     pub messages: u64,
     /// Greatest time of a message.
     pub max_time: i64,
+    /// Bytes that it is smaller for the compression of its groups.
+    pub saved: u64,
     /// From offsets to entries; rising.
     pub points: Vec<Point>,
     /// Greatest time up to each 16th entry, and up to the last.
@@ -79,6 +82,7 @@ impl Digest {
             points: self.points.len() as u64,
             steps: self.steps.len() as u64,
             body_checksum: checksum(&body),
+            saved: self.saved,
             checksum: 0,
         };
         head.checksum = checksum(&head.encode()[..CHECKED]);
@@ -102,6 +106,7 @@ impl Digest {
             end: fields.end,
             messages: fields.messages,
             max_time: fields.max_time,
+            saved: fields.saved,
             points: Vec::new(),
             steps: Vec::new(),
         };

@@ -20,8 +20,8 @@ mod log_state;
 mod message;
 #[cfg(feature = "mutants")]
 mod mutants;
-mod producers;
 mod partitions;
+mod producers;
 mod sidecar;
 mod varint;
 
@@ -49,8 +49,8 @@ pub use log_state::{LogCursor, LogState, LogStateFields, MAX_CURSOR_NAME};
 pub use message::{HeaderIter, Headers, Message, Single, SingleFields, put_header};
 #[cfg(feature = "mutants")]
 pub use mutants::Mutant;
-pub use producers::{ProducerBatch, ProducerFields, ProducerRecord, ProducerSnapshot, ProducersHeader};
 pub use partitions::{BadPartitions, MAX_PARTITIONS, PARTITIONS_COPIES, PARTITIONS_LEN, Partitions};
+pub use producers::{ProducerBatch, ProducerFields, ProducerRecord, ProducerSnapshot, ProducersHeader};
 pub use sidecar::{Sidecar, SidecarHeader};
 
 /// Every layout by name, for the documentation test.

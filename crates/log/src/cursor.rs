@@ -16,7 +16,9 @@ impl Log {
     pub fn cursor(&self, name: &str, from: u64, holds: Option<bool>) -> Result<CursorInfo> {
         if name.is_empty() || name.len() > MAX_CURSOR_NAME {
             let len = name.len();
-            return Err(Error::invalid(format!("a cursor's name has 1 to {MAX_CURSOR_NAME} bytes, and this has {len}")));
+            return Err(Error::invalid(format!(
+                "a cursor's name has 1 to {MAX_CURSOR_NAME} bytes, and this has {len}"
+            )));
         }
         self.catch_up();
         let tail = self.tail.lock();

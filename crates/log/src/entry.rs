@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use varve_codec::{Codec, is_kept};
-use varve_format::{BadEntry, Body, Entry as Stored, Group, GroupBuilder, Headers, Provenance, Single};
+use varve_format::{BadEntry, Body, Entry as Stored, Group, GroupBuilder, Headers, MAX_GROUP, Provenance, Single};
 use varve_wal::{Fill, TABLE_LEN, Wal};
 
 use crate::error::{Error, Result};
@@ -59,10 +59,30 @@ pub(crate) fn write_single(out: &mut Vec<u8>, offset: u64, input: &Input<'_>, pr
     Single { message: input.at(offset), provenance }.put(out);
 }
 
+/// Bytes at which a group is full, whatever it has: it is read, and uncompressed, as a whole.
+const GROUP_BYTES: usize = 64 << 10;
+
+/// Cuts a batch into groups: of at most [`MAX_GROUP`] messages, and of [`GROUP_BYTES`] but for a message that is larger alone.
+pub(crate) fn groups<'a, 'b>(mut inputs: &'a [Input<'b>]) -> impl Iterator<Item = &'a [Input<'b>]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |input: &&Input<'_>| {
+            let first = bytes == 0;
+            // Empty messages take some room, too.
+            bytes += input.len() + 1;
+            first || bytes <= GROUP_BYTES
+        };
+        let count = inputs.iter().take(MAX_GROUP).take_while(fits).count();
+        let (group, rest) = inputs.split_at_checked(count)?;
+        inputs = rest;
+        (!group.is_empty()).then_some(group)
+    })
+}
+
 /// The outline of the entry that a group of `inputs` makes.
 pub(crate) fn of_group(base: u64, inputs: &[Input<'_>]) -> Entry {
     let max_time = inputs.iter().map(|input| input.time).max().unwrap_or(i64::MIN);
-    Entry { base, span: inputs.len() as u64, messages: inputs.len() as u64, max_time }
+    Entry { base, span: inputs.len() as u64, messages: inputs.len() as u64, max_time, saved: 0 }
 }
 
 /// Makes groups; keeps the memory it has.
@@ -71,6 +91,8 @@ pub(crate) struct Packer {
     builder: GroupBuilder,
     raw: Vec<u8>,
     packed: Vec<u8>,
+    /// Bytes that compression has saved.
+    saved: u64,
 }
 
 impl Packer {
@@ -99,9 +121,9 @@ impl Packer {
 
     /// Adds a message to it.
     pub(crate) fn push(&mut self, message: &Message<'_>) -> Result<()> {
-        self.builder.push(message).map_err(|_| {
-            Error::too_large("a batch", self.builder.raw_len() as u64, crate::writer::MAX_BATCH_BYTES)
-        })
+        self.builder
+            .push(message)
+            .map_err(|_| Error::too_large("a batch", self.builder.raw_len() as u64, crate::writer::MAX_BATCH_BYTES))
     }
 
     /// Appends the group as an entry, which stands for `span` offsets, or up to its last message.
@@ -128,6 +150,7 @@ impl Packer {
             head.codec = compression.codec.byte();
             head.put(&provenance, out);
             out.extend_from_slice(&self.packed);
+            self.saved += (self.raw.len() - self.packed.len()) as u64;
         } else {
             head.put(&provenance, out);
             out.extend_from_slice(&self.raw);
@@ -136,16 +159,24 @@ impl Packer {
     }
 }
 
+impl Packer {
+    /// Bytes that compression has saved since this was asked last.
+    pub(crate) fn take_saved(&mut self) -> u64 {
+        std::mem::take(&mut self.saved)
+    }
+}
+
 /// What an entry says of itself, and who wrote it. Does not look into groups.
 #[inline]
 pub(crate) fn outline(payload: &[u8]) -> Result<(Entry, Provenance), BadEntry> {
     Ok(match Stored::decode(payload)? {
         Stored::Single(Single { message, provenance }) => {
-            (Entry { base: message.offset, span: 1, messages: 1, max_time: message.time }, provenance)
+            (Entry { base: message.offset, span: 1, messages: 1, max_time: message.time, saved: 0 }, provenance)
         }
-        Stored::Group(Group { head, provenance, .. }) => {
+        Stored::Group(Group { head, provenance, stored }) => {
             let max_time = if head.count == 0 { i64::MIN } else { head.base_time };
-            let entry = Entry { base: head.base, span: head.span.into(), messages: head.count.into(), max_time };
+            let saved = u64::from(head.raw_length).saturating_sub(stored.len() as u64);
+            let entry = Entry { base: head.base, span: head.span.into(), messages: head.count.into(), max_time, saved };
             (entry, provenance)
         }
     })
@@ -168,12 +199,7 @@ pub(crate) fn is_raw(group: &Group<'_>) -> bool {
 }
 
 /// Hands the entries from `from` up to `next` to `read`, with their indexes; those that are lost are passed over.
-pub(crate) fn each(
-    wal: &Arc<Wal>,
-    from: u64,
-    next: u64,
-    mut read: impl FnMut(u64, &[u8]) -> Result<()>,
-) -> Result<()> {
+pub(crate) fn each(wal: &Arc<Wal>, from: u64, next: u64, mut read: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
     let mut reader = wal.reader(from, Some(next))?;
     let (mut slab, mut table) = (vec![0; SLAB], Box::new([0; TABLE_LEN]));
     loop {
@@ -229,11 +255,7 @@ pub(crate) fn each_message(
 }
 
 /// Hands the messages from the entry at `from` on to `look`, until it gives false.
-pub(crate) fn messages(
-    wal: &Arc<Wal>,
-    from: u64,
-    look: &mut dyn FnMut(&Message<'_>) -> bool,
-) -> Result<()> {
+pub(crate) fn messages(wal: &Arc<Wal>, from: u64, look: &mut dyn FnMut(&Message<'_>) -> bool) -> Result<()> {
     let (mut index, mut payload, mut body) = (from, Vec::new(), Vec::new());
     let mut goes_on = true;
     while goes_on && index < wal.next_index() {
@@ -248,17 +270,18 @@ pub(crate) fn messages(
                 goes_on = looked.map_err(|reason| corrupt(wal, index, reason))?;
             }
             None => {
-                // What was removed, or is lost, is passed over as a whole.
-                let segment = wal.segment_set().find(index);
-                let behind = segment.as_ref().and_then(|segment| segment.end()).filter(|end| {
-                    let first = segment.as_ref().map_or(0, |segment| segment.header.first_index);
-                    index >= first + end.records
-                });
-                index = behind.map_or(index + 1, |end| end.next_index.max(index + 1));
+                index = behind_missing(wal, index);
                 continue;
             }
         }
         index += 1;
     }
     Ok(())
+}
+
+/// Where to go on behind an entry that was removed, or is lost: a gap is passed over as a whole.
+pub(crate) fn behind_missing(wal: &Wal, index: u64) -> u64 {
+    let Some(segment) = wal.segment_set().find(index) else { return index + 1 };
+    let gap = segment.end().filter(|end| index >= segment.header.first_index + end.records);
+    gap.map_or(index + 1, |end| end.next_index.max(index + 1))
 }

@@ -106,7 +106,8 @@ impl Log {
         tail.keys_wait = tail.keys.as_ref().is_some_and(|keys| keys.waits_for().is_some());
         if tail.keys_wait {
             let log = std::sync::Weak::clone(&self.me);
-            self.wal.directory().spawn(Box::new(move || {
+            // Not among the chores of the directory, which whoever closes it waits for: this may be the last to hold the log.
+            self.machine().spawn(Box::new(move || {
                 if let Some(log) = log.upgrade() {
                     let _tried_again = log.work_on_keys();
                 }
@@ -140,7 +141,8 @@ impl Log {
         }
     }
 
-    /// Writes all that is in memory, so that the next open need not read the log. For a close.
+    /// Writes all that is in memory, so that the next open need not read the log, and ends the index: whoever still works on it does nothing more in
+    /// the directory. For a close.
     pub(crate) fn settle_keys(&self) {
         for _ in 0..2 {
             let mut tail = self.tail.lock();
@@ -149,9 +151,11 @@ impl Log {
             // Derived: what is not written is read again.
             let _read_again = self.work_on_keys();
             if !froze {
-                return;
+                break;
             }
         }
+        let ended = self.tail.lock().keys.take();
+        drop(ended);
     }
 
     /// Offset of the last message of a key; `None` if there is none. bench: log-key

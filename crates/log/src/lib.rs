@@ -37,8 +37,8 @@ pub use entry::{Input, Message};
 pub use error::{Error, Result};
 pub use options::{Compression, LogOptions};
 pub use partitioned::{
-    Enforced, PartitionListener, PartitionedBackup, PartitionedRecovery, PartitionedHandle, PartitionedLog, PartitionedOptions, PartitionedRemoval, RetentionStats, Written,
-    flush_all_partitioned, murmur2, open_partitioned,
+    Enforced, PartitionListener, PartitionedBackup, PartitionedHandle, PartitionedLog, PartitionedOptions,
+    PartitionedRecovery, PartitionedRemoval, RetentionStats, Written, flush_all_partitioned, murmur2, open_partitioned,
 };
 pub use producers::Producer;
 pub use reader::{Fill, LogReader, ROW_WORDS, ReaderOptions};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use varve_format::{Body, Entry, Group, GroupHead, Provenance};
+use varve_format::{BadEntry, Body, Entry, Group, GroupHead, Provenance};
 
 use crate::entry::{self, Message};
 use crate::error::{Error, Result};
@@ -102,47 +102,58 @@ impl Log {
         moves: u64,
         read: &mut impl FnMut(&Message<'_>) -> R,
     ) -> Result<Option<R>> {
-        enum Found<R> {
-            Message(R),
-            None,
-            Packed(GroupHead, Vec<u8>),
-            Bad(&'static str),
-        }
-        let within = |head: &GroupHead, body: &[u8], read: &mut dyn FnMut(&Message<'_>) -> R| {
-            let message = Body::open(head, body).and_then(|body| body.message(offset).transpose());
-            match message {
-                Ok(Some(message)) => Found::Message(read(&message)),
-                Ok(None) => Found::None,
-                Err(bad) => Found::Bad(bad.reason()),
-            }
-        };
-        let found = self.wal.get(index, |payload| match Entry::decode(payload) {
-            Ok(Entry::Single(single)) if single.message.offset == offset => Found::Message(read(&single.message)),
-            Ok(Entry::Group(group)) if entry::is_raw(&group) => within(&group.head, group.stored, read),
-            Ok(Entry::Group(group)) => match self.bodies.get((group.head.base, moves)) {
-                Some(body) => within(&group.head, &body, read),
-                // Not uncompressed here: this may be under the lock of all that write.
-                None => Found::Packed(group.head, group.stored.to_vec()),
-            },
-            Ok(Entry::Single(_)) => Found::None,
-            Err(bad) => Found::Bad(bad.reason()),
+        let is_it = |entry: &Entry<'_>| entry.base() <= offset && offset - entry.base() < u64::from(entry.span());
+        let found = self.look_into(index, moves, is_it, |message| match message {
+            Within::Single(message) => Ok(Some(read(message))),
+            Within::Body(body) => Ok(body.message(offset).transpose()?.map(|message| read(&message))),
         })?;
-        let found = match found {
-            Some(Found::Packed(head, stored)) => {
-                let group = Group { head, provenance: Provenance::NONE, stored: &stored };
-                let mut body = Vec::new();
-                entry::unpack(&group, &mut body).map_err(|reason| corrupt(&self.wal, index, reason))?;
-                let body = Arc::new(body);
-                self.bodies.put((head.base, moves), &body);
-                Some(within(&head, &body, read))
-            }
-            found => found,
-        };
-        match found {
-            Some(Found::Message(found)) => Ok(Some(found)),
-            Some(Found::Bad(reason)) => Err(corrupt(&self.wal, index, reason)),
-            _ => Ok(None),
+        Ok(match found {
+            Looked::Found(found) => Some(found),
+            Looked::Other | Looked::Missing => None,
+        })
+    }
+
+    /// Looks into the entry at `index`, if `wanted` says so of its header. A compressed body is uncompressed once, and kept for the next.
+    fn look_into<R>(
+        &self,
+        index: u64,
+        moves: u64,
+        wanted: impl Fn(&Entry<'_>) -> bool,
+        mut look: impl FnMut(&Within<'_>) -> Result<Option<R>, BadEntry>,
+    ) -> Result<Looked<R>> {
+        enum Seen<R> {
+            Looked(Result<Option<R>, BadEntry>),
+            Other,
+            Packed(GroupHead, Vec<u8>),
         }
+        let seen = self.wal.get(index, |payload| match Entry::decode(payload) {
+            Ok(entry) if !wanted(&entry) => Seen::Other,
+            Ok(Entry::Single(single)) => Seen::Looked(look(&Within::Single(&single.message))),
+            Ok(Entry::Group(group)) if entry::is_raw(&group) => {
+                Seen::Looked(Body::open(&group.head, group.stored).and_then(|body| look(&Within::Body(&body))))
+            }
+            Ok(Entry::Group(group)) => match self.bodies.get((group.head.base, moves)) {
+                Some(raw) => Seen::Looked(Body::open(&group.head, &raw).and_then(|body| look(&Within::Body(&body)))),
+                // Not uncompressed here: this may be under the lock of all that write.
+                None => Seen::Packed(group.head, group.stored.to_vec()),
+            },
+            Err(bad) => Seen::Looked(Err(bad)),
+        })?;
+        let looked = match seen {
+            None => return Ok(Looked::Missing),
+            Some(Seen::Other) => return Ok(Looked::Other),
+            Some(Seen::Looked(looked)) => looked,
+            Some(Seen::Packed(head, stored)) => {
+                let group = Group { head, provenance: Provenance::NONE, stored: &stored };
+                let mut raw = Vec::new();
+                entry::unpack(&group, &mut raw).map_err(|reason| corrupt(&self.wal, index, reason))?;
+                let raw = Arc::new(raw);
+                self.bodies.put((head.base, moves), &raw);
+                Body::open(&head, &raw).and_then(|body| look(&Within::Body(&body)))
+            }
+        };
+        let found = looked.map_err(|bad| corrupt(&self.wal, index, bad.reason()))?;
+        Ok(found.map_or(Looked::Other, Looked::Found))
     }
 
     /// Hands the first message held to `read`; `None` in an empty log.
@@ -233,20 +244,68 @@ impl Log {
                 }
             };
             let Some(from) = from else { return Ok(None) };
-            let mut found = None;
-            // Within one step as a rule; further only where what the digest counts has been dropped from the start.
-            let looked = entry::messages(&self.wal, from.max(self.wal.first_index()), &mut |message| {
-                if message.time >= time && message.offset >= start && found.is_none() {
-                    found = Some(read(message));
-                }
-                found.is_none()
-            });
+            let found = self.first_at(from.max(self.wal.first_index()), moves, time, start, &mut read);
             if self.moves() == moves {
-                looked?;
-                return Ok(found);
+                return found;
             }
         }
     }
+
+    /// The first message of that time or later from the entry at `index` on: within one step as a rule; further only where what the digest counts has
+    /// been dropped from the start.
+    fn first_at<R>(
+        &self,
+        mut index: u64,
+        moves: u64,
+        time: i64,
+        start: u64,
+        read: &mut impl FnMut(&Message<'_>) -> R,
+    ) -> Result<Option<R>> {
+        // A group tells its greatest time.
+        let comes_up = |entry: &Entry<'_>| {
+            let greatest = match entry {
+                Entry::Single(single) => single.message.time,
+                Entry::Group(group) => group.head.base_time,
+            };
+            greatest >= time && entry.base() + u64::from(entry.span()) > start
+        };
+        let is_it = |message: &Message<'_>| message.time >= time && message.offset >= start;
+        while index < self.wal.next_index() {
+            let looked = self.look_into(index, moves, comes_up, |within| match within {
+                Within::Single(message) => Ok(is_it(message).then(|| read(message))),
+                Within::Body(body) => {
+                    for message in body.messages() {
+                        let message = message?;
+                        if is_it(&message) {
+                            return Ok(Some(read(&message)));
+                        }
+                    }
+                    Ok(None)
+                }
+            })?;
+            index = match looked {
+                Looked::Found(found) => return Ok(Some(found)),
+                Looked::Other => index + 1,
+                Looked::Missing => entry::behind_missing(&self.wal, index),
+            };
+        }
+        Ok(None)
+    }
+}
+
+/// What is looked at of an entry.
+enum Within<'a> {
+    Single(&'a Message<'a>),
+    Body(&'a Body<'a>),
+}
+
+/// What came of it.
+enum Looked<R> {
+    Found(R),
+    /// It is there, and not what was looked for.
+    Other,
+    /// It was removed, or is lost.
+    Missing,
 }
 
 fn place(first: u64, found: Located) -> Place {

@@ -1,8 +1,8 @@
 //! Opening a log, following one, and closing it.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 use varve_format::{LogState, ProducerSnapshot};
 use varve_io::Machine;

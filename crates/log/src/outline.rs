@@ -16,6 +16,8 @@ pub(crate) struct Entry {
     pub(crate) messages: u64,
     /// The greatest of their times.
     pub(crate) max_time: i64,
+    /// Bytes that it is smaller for its compression.
+    pub(crate) saved: u64,
 }
 
 /// Where an offset is, or would be.
@@ -41,7 +43,7 @@ enum Follows {
 impl Default for Outline {
     fn default() -> Self {
         let (points, steps) = (Vec::new(), Vec::new());
-        let digest = Digest { entries: 0, base: 0, end: 0, messages: 0, max_time: i64::MIN, points, steps };
+        let digest = Digest { entries: 0, base: 0, end: 0, messages: 0, max_time: i64::MIN, saved: 0, points, steps };
         Self(digest, Follows::On)
     }
 }
@@ -86,6 +88,16 @@ impl Outline {
         self.0.max_time
     }
 
+    /// Bytes that the segment is smaller for the compression of its groups.
+    pub(crate) fn saved(&self) -> u64 {
+        self.0.saved
+    }
+
+    /// Compression has saved so many more, in entries that are there.
+    pub(crate) fn save(&mut self, bytes: u64) {
+        self.0.saved += bytes;
+    }
+
     /// Bytes of memory it takes.
     pub(crate) fn bytes(&self) -> usize {
         self.0.points.capacity() * size_of::<Point>() + self.0.steps.capacity() * 8
@@ -113,6 +125,7 @@ impl Outline {
         self.1 = Follows::On;
         digest.end = entry.base + entry.span;
         digest.messages += entry.messages;
+        digest.saved = digest.saved.saturating_add(entry.saved);
         digest.max_time = digest.max_time.max(entry.max_time);
         match digest.steps.last_mut() {
             Some(last) if !digest.entries.is_multiple_of(STEP) => *last = digest.max_time,
@@ -167,7 +180,7 @@ mod tests {
     use super::{Entry, Outline};
 
     fn entry(base: u64, span: u64, time: i64) -> Entry {
-        Entry { base, span, messages: span, max_time: time }
+        Entry { base, span, messages: span, max_time: time, saved: 0 }
     }
 
     #[test]
@@ -180,7 +193,8 @@ mod tests {
         for offset in 100..204 {
             let expected = entries.iter().position(|(base, span)| offset < base + span);
             let (base, _) = entries[expected.unwrap_or(0)];
-            let found = outline.find(offset).map(|found| (Some(usize::try_from(found.entry).unwrap_or(0)), found.holds));
+            let found =
+                outline.find(offset).map(|found| (Some(usize::try_from(found.entry).unwrap_or(0)), found.holds));
             assert_eq!(found, Some((expected, offset >= base)), "{offset}");
         }
         assert_eq!(outline.find(204), None);

@@ -64,7 +64,10 @@ impl Producers {
             epoch: known.epoch,
             batches: known.batches.clone(),
         };
-        ProducerSnapshot { producers: self.0.iter().map(record).collect(), ..ProducerSnapshot::new(header, offset) }
+        let mut producers: Vec<_> = self.0.iter().map(record).collect();
+        // The same files for the same history.
+        producers.sort_unstable_by_key(|one| one.id);
+        ProducerSnapshot { producers, ..ProducerSnapshot::new(header, offset) }
     }
 
     /// Those of a snapshot.

@@ -75,7 +75,9 @@ impl Retention {
             ("maxBytes", self.max_bytes, open.max_bytes),
             ("maxMessages", self.max_messages, open.max_messages),
         ];
-        rules.into_iter().find_map(|(name, asked, has)| asked.filter(|asked| has != Some(*asked)).map(|asked| (name, asked, has)))
+        rules
+            .into_iter()
+            .find_map(|(name, asked, has)| asked.filter(|asked| has != Some(*asked)).map(|asked| (name, asked, has)))
     }
 }
 
@@ -150,6 +152,11 @@ impl Log {
             self.wal.sweep();
         }
         Ok(removed)
+    }
+
+    /// Applies the rules, without a wait for those who want to be asked, and for the disk: what they allow is removed when they have answered.
+    pub fn apply_retention(self: &Arc<Self>) -> Result<()> {
+        self.begin_retention().map(drop)
     }
 
     fn begin_retention(self: &Arc<Self>) -> Result<Begun> {

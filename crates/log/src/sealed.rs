@@ -23,14 +23,14 @@ pub(crate) struct SealedSegment {
     pub(crate) end: u64,
     pub(crate) messages: u64,
     pub(crate) max_time: i64,
+    pub(crate) saved: u64,
     outline: Mutex<Option<Arc<Outline>>>,
 }
 
 impl SealedSegment {
     fn new(segment: Arc<Segment>, outline: &Outline) -> Self {
-        let (base, end, messages, max_time) =
-            (outline.base(), outline.end(), outline.messages(), outline.max_time());
-        Self { segment, base, end, messages, max_time, outline: Mutex::default() }
+        let (base, end, messages, max_time) = (outline.base(), outline.end(), outline.messages(), outline.max_time());
+        Self { segment, base, end, messages, max_time, saved: outline.saved(), outline: Mutex::default() }
     }
 
     /// Lets go of what is known of its entries; it is read again.
@@ -119,6 +119,16 @@ impl Sealed {
     /// Their messages.
     pub(crate) fn messages(&self) -> u64 {
         self.with(|table| table.segments.iter().map(|one| one.messages).sum())
+    }
+
+    /// Bytes that they are smaller for the compression of their groups.
+    pub(crate) fn saved(&self) -> u64 {
+        self.with(|table| table.segments.iter().map(|one| one.saved).sum())
+    }
+
+    /// Bytes of memory that outlines take, about.
+    pub(crate) fn outline_bytes(&self) -> usize {
+        self.outline_bytes.load(Ordering::Relaxed)
     }
 
     /// The first that holds `offset`, or offsets behind it.
@@ -210,7 +220,11 @@ fn read_entries(wal: &Arc<Wal>, segment: &Segment, base: u64) -> Result<Outline>
             return Err(corrupt(wal, index, "an entry is missing"));
         }
         outline.skip_to(index - first);
-        if outline.push(&entry) { Ok(()) } else { Err(corrupt(wal, index, "an entry's offset does not follow the one before")) }
+        if outline.push(&entry) {
+            Ok(())
+        } else {
+            Err(corrupt(wal, index, "an entry's offset does not follow the one before"))
+        }
     })?;
     Ok(outline)
 }

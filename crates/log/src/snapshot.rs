@@ -102,9 +102,8 @@ impl Log {
     ) -> Result<()> {
         // One that is not there yet has no directory to look into.
         let Some(active) = segments.last().filter(|_| !self.wal.is_to_come()) else { return Ok(()) };
-        let is_recovery = |segment: &Arc<Segment>| {
-            segment.header.origin & !(Origin::Rewritten as u8) == Origin::Recovery as u8
-        };
+        let is_recovery =
+            |segment: &Arc<Segment>| segment.header.origin & !(Origin::Rewritten as u8) == Origin::Recovery as u8;
         // Of entries at a torn end the state may not tell yet.
         let begun = segments.iter().rposition(|segment| !is_recovery(segment)).unwrap_or(0);
         let link = |id| segments.iter().find(|one| one.header.id == id).map(|one| one.header.link);

@@ -1,10 +1,10 @@
 //! The log itself, and how messages come into it.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
-use varve_format::{LogState, MAX_GROUP, Producer as Stamped, Provenance};
+use varve_format::{LogState, Producer as Stamped, Provenance};
 use varve_wal::{MAX_INDEX, Wal};
 
 use crate::bodies::Bodies;
@@ -116,9 +116,7 @@ impl Log {
             return Ok(Some(offset));
         }
         match conditions.expected {
-            Some(expected) if expected != tail.next_offset => {
-                Err(Error::Conflict { expected, next: tail.next_offset })
-            }
+            Some(expected) if expected != tail.next_offset => Err(Error::Conflict { expected, next: tail.next_offset }),
             _ => Ok(None),
         }
     }
@@ -132,7 +130,7 @@ impl Log {
         tail.scratch.clear();
         entry::write_single(&mut tail.scratch, offset, input, Provenance::NONE);
         let index = self.put_one(tail)?;
-        self.note(tail, index, &Entry { base: offset, span: 1, messages: 1, max_time: input.time })?;
+        self.note(tail, index, &Entry { base: offset, span: 1, messages: 1, max_time: input.time, saved: 0 })?;
         self.index_key(tail, input.key, offset)?;
         self.next_offset.store(offset + 1, Ordering::Release);
         Ok(offset)
@@ -171,7 +169,8 @@ impl Log {
             return Err(Error::too_large("a batch", bytes, MAX_BATCH_BYTES));
         }
         let count = u32::try_from(inputs.len()).unwrap_or(u32::MAX);
-        let producer = conditions.producer.map(|Producer { id, epoch, sequence }| Stamped { id, epoch, sequence, count });
+        let producer =
+            conditions.producer.map(|Producer { id, epoch, sequence }| Stamped { id, epoch, sequence, count });
         let provenance = Provenance { producer, leader_epoch: conditions.leader_epoch };
         let before = self.foretell(&mut tail, &provenance)?;
         let index = match self.put(&mut tail, first, inputs, provenance, &conditions.compression) {
@@ -184,10 +183,12 @@ impl Log {
             }
         };
         let mut base = first;
-        for (i, group) in (index..).zip(inputs.chunks(MAX_GROUP)) {
+        for (i, group) in (index..).zip(entry::groups(inputs)) {
             self.note(&mut tail, i, &entry::of_group(base, group))?;
             base += group.len() as u64;
         }
+        let saved = tail.packer.take_saved();
+        tail.outline.save(saved);
         for (offset, input) in (first..).zip(inputs) {
             self.index_key(&mut tail, input.key, offset)?;
         }
@@ -208,8 +209,9 @@ impl Log {
         let Tail { scratch, ends, packer, .. } = tail;
         scratch.clear();
         ends.clear();
+        let _of_a_batch_that_failed = packer.take_saved();
         let mut offset = base;
-        for group in inputs.chunks(MAX_GROUP) {
+        for group in entry::groups(inputs) {
             // Who wrote it is said once a batch.
             let provenance = if offset == base { provenance } else { Provenance::NONE };
             match group {
@@ -218,9 +220,10 @@ impl Log {
                 }
                 _ => packer.write_group(scratch, offset, group, provenance, compression)?,
             }
-            ends.push(u32::try_from(scratch.len()).map_err(|_| {
-                Error::too_large("a batch", scratch.len() as u64, MAX_BATCH_BYTES)
-            })?);
+            ends.push(
+                u32::try_from(scratch.len())
+                    .map_err(|_| Error::too_large("a batch", scratch.len() as u64, MAX_BATCH_BYTES))?,
+            );
             offset += group.len() as u64;
         }
         Ok(self.wal.append_packed(scratch, ends, None)?)

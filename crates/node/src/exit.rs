@@ -33,6 +33,7 @@ unsafe extern "C" {
 extern "C" fn flush_at_exit() {
     let _too_late_for_a_panic = catch_unwind(varve_wal::flush_all);
     let _nor_for_this_one = catch_unwind(varve_log::flush_all);
+    let _nor_for_that = catch_unwind(varve_log::flush_all_partitioned);
 }
 
 /// Has `binding` let go of its log when its environment ends.

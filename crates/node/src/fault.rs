@@ -37,6 +37,20 @@ pub struct Details {
     pub cause_message: Option<String>,
     /// True where a number is out of range: a `RangeError`.
     pub range: Option<bool>,
+    /// What had been written to partitions before.
+    pub written: Option<Vec<WrittenPart>>,
+}
+
+/// What was written to a partition.
+#[napi(object)]
+#[derive(Debug, Default, Clone)]
+pub struct WrittenPart {
+    /// The partition.
+    pub partition: f64,
+    /// Offset of the first message there.
+    pub offset: f64,
+    /// How many.
+    pub count: f64,
 }
 
 /// An error that is to be thrown, or to reject a promise.
@@ -143,6 +157,16 @@ impl From<varve_log::Error> for Fault {
         let message = error.to_string();
         let fault = match error {
             Log::Wal(error) => Self::from(error),
+            Log::Partial { written, cause } => {
+                let part = |part: &varve_log::Written| WrittenPart {
+                    partition: part.partition as f64,
+                    offset: part.offset as f64,
+                    count: part.count as f64,
+                };
+                let mut fault = Self::from(*cause);
+                fault.details.written = Some(written.iter().map(part).collect());
+                fault
+            }
             error => {
                 let index = match &error {
                     Log::OutOfRange { offset, .. } => number(*offset),

@@ -2,6 +2,7 @@
 
 use std::cell::{Ref, RefCell};
 use std::ffi::CStr;
+use std::ops::Deref;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
@@ -10,10 +11,10 @@ use napi::{Env, sys};
 use varve_io::{Machine, RealMachine};
 use varve_wal::{Handle, Pin, Shared, Wal};
 
-use crate::argument::{answer, done, index};
+use crate::argument::{answer, index, optional_index};
 use crate::exit::Ends;
 use crate::fault::Fault;
-use crate::notify::Settler;
+use crate::notify::{Notifier, Settler};
 use crate::raw::{Answer, Call, Made, SCRATCH, function};
 use crate::task::promise;
 use crate::{exit, report};
@@ -26,8 +27,99 @@ pub trait Engine: Shared<Error: Into<Fault>> + Send + Sync {
     /// What reads from it.
     type Reader: Send + 'static;
 
-    /// The log of records that it is, or stands on.
-    fn records(self: &Arc<Self>) -> &Arc<Wal>;
+    /// What tells of it, and syncs it.
+    type Heart: Heart;
+
+    /// What it is, or stands on.
+    fn heart(self: &Arc<Self>) -> &Arc<Self::Heart>;
+}
+
+/// What tells of an engine, and syncs it.
+pub trait Heart {
+    /// Has a handle told of what happens; gives a number to take it away with.
+    fn listen(self: &Arc<Self>, notifier: Arc<Notifier>) -> u64;
+    /// Takes it away.
+    fn unlisten(self: &Arc<Self>, listener: u64);
+    /// Hands what is buffered to the system.
+    fn flush(self: &Arc<Self>) -> Result<(), Fault>;
+    /// Asks for a sync of everything so far; gives a ticket.
+    fn request_sync(self: &Arc<Self>) -> Result<u64, Fault>;
+    /// The last ticket that has been reached.
+    fn durable_ticket(self: &Arc<Self>) -> u64;
+    /// A listener wants to be asked before segments are removed.
+    fn object(self: &Arc<Self>, listener: u64);
+    /// It answers question `number`, of a partition where there are some.
+    fn answer(self: &Arc<Self>, listener: u64, number: u64, allowed: usize, partition: usize);
+}
+
+impl Heart for Wal {
+    fn listen(self: &Arc<Self>, notifier: Arc<Notifier>) -> u64 {
+        Self::listen(self, Arc::new(move |news| notifier.tell(None, news)))
+    }
+
+    fn unlisten(self: &Arc<Self>, listener: u64) {
+        Self::unlisten(self, listener);
+    }
+
+    fn flush(self: &Arc<Self>) -> Result<(), Fault> {
+        Ok(Self::flush(self)?)
+    }
+
+    fn request_sync(self: &Arc<Self>) -> Result<u64, Fault> {
+        Ok(Self::request_sync(self)?)
+    }
+
+    fn durable_ticket(self: &Arc<Self>) -> u64 {
+        Self::durable_ticket(self)
+    }
+
+    fn object(self: &Arc<Self>, listener: u64) {
+        Self::object(self, listener);
+    }
+
+    fn answer(self: &Arc<Self>, listener: u64, number: u64, allowed: usize, _: usize) {
+        Self::answer(self, listener, number, allowed);
+    }
+}
+
+/// What a binding holds of its engine.
+pub enum Hold<E: Engine> {
+    /// As one of its openers.
+    Own(Handle<E>),
+    /// As a part of a whole, which closes it.
+    Part {
+        /// The part.
+        engine: Arc<E>,
+        /// The whole was opened for reading.
+        read_only: bool,
+    },
+}
+
+impl<E: Engine> Deref for Hold<E> {
+    type Target = Arc<E>;
+
+    fn deref(&self) -> &Arc<E> {
+        match self {
+            Self::Own(handle) => handle,
+            Self::Part { engine, .. } => engine,
+        }
+    }
+}
+
+impl<E: Engine> Hold<E> {
+    fn is_read_only(&self) -> bool {
+        match self {
+            Self::Own(handle) => handle.is_read_only(),
+            Self::Part { read_only, .. } => *read_only,
+        }
+    }
+
+    fn close(&mut self) -> Result<(), Fault> {
+        match self {
+            Self::Own(handle) => handle.close().map_err(Into::into),
+            Self::Part { .. } => Ok(()),
+        }
+    }
 }
 
 /// A reader. Another thread has it while it reads ahead.
@@ -35,7 +127,7 @@ pub type SharedReader<R> = Mutex<Option<R>>;
 
 /// One handle of one thread.
 pub struct Binding<E: Engine> {
-    handle: RefCell<Option<Handle<E>>>,
+    handle: RefCell<Option<Hold<E>>>,
     pub settler: Settler,
     pub listener: u64,
     /// Strings on their way.
@@ -47,11 +139,10 @@ pub struct Binding<E: Engine> {
 type Property = (&'static CStr, sys::napi_value);
 
 /// Makes a binding of a handle, with the properties that all engines have.
-pub fn bind<E: Engine>(env: &Env, handle: Handle<E>, dir: &Path) -> napi::Result<(Rc<Binding<E>>, Vec<Property>)> {
+pub fn bind<E: Engine>(env: &Env, handle: Hold<E>, dir: &Path) -> napi::Result<(Rc<Binding<E>>, Vec<Property>)> {
     let raw = env.raw();
     let settler = Settler::new(raw)?;
-    let notifier = Arc::clone(settler.notifier());
-    let listener = handle.records().listen(Arc::new(move |round| notifier.tell(round)));
+    let listener = handle.heart().listen(Arc::clone(settler.notifier()));
     let read_only = handle.is_read_only();
     let binding = Rc::new(Binding {
         handle: RefCell::new(Some(handle)),
@@ -65,18 +156,31 @@ pub fn bind<E: Engine>(env: &Env, handle: Handle<E>, dir: &Path) -> napi::Result
     let properties = vec![
         (c"dir", dir),
         (c"readOnly", crate::raw::value(raw, read_only)?),
-        (c"flush", function(raw, &binding, |binding, _| done(binding.writable()?.records().flush()))?),
+        (
+            c"flush",
+            function(raw, &binding, |binding, _| binding.writable()?.heart().flush().map(|()| Answer::Undefined))?,
+        ),
         (c"requestSync", function(raw, &binding, request_sync)?),
         (c"onNews", function(raw, &binding, on_news)?),
         (c"wantEvents", function(raw, &binding, want_events)?),
         (c"keepAlive", function(raw, &binding, keep_alive)?),
         (c"object", function(raw, &binding, object)?),
         (c"answer", function(raw, &binding, answer_question)?),
-        (c"segments", function(raw, &binding, segments)?),
-        (c"pin", function(raw, &binding, pin)?),
         (c"close", function(raw, &binding, close)?),
         (c"closeSync", function(raw, &binding, |binding, _| binding.close().map(|()| Answer::Undefined))?),
     ];
+    Ok((binding, properties))
+}
+
+/// [`bind`] of an engine that is a log of records, or stands on one.
+pub fn bind_records<E: Engine<Heart = Wal>>(
+    env: &Env,
+    handle: Hold<E>,
+    dir: &Path,
+) -> napi::Result<(Rc<Binding<E>>, Vec<Property>)> {
+    let (binding, mut properties) = bind(env, handle, dir)?;
+    properties.push((c"segments", function(env.raw(), &binding, segments)?));
+    properties.push((c"pin", function(env.raw(), &binding, pin)?));
     Ok((binding, properties))
 }
 
@@ -97,6 +201,11 @@ impl<E: Engine> Binding<E> {
         Ok(Ref::map(handle, |handle| &**handle))
     }
 
+    /// The handle was opened for reading.
+    pub fn is_read_only(&self) -> Result<bool, Fault> {
+        self.handle.borrow().as_ref().map(Hold::is_read_only).ok_or_else(Fault::closed)
+    }
+
     /// A reader that ends with the handle.
     pub fn share(&self, reader: E::Reader) -> Arc<SharedReader<E::Reader>> {
         let reader = Arc::new(Mutex::new(Some(reader)));
@@ -110,20 +219,20 @@ impl<E: Engine> Binding<E> {
     }
 
     /// The handle, on its way to be closed.
-    fn take(&self) -> Option<Handle<E>> {
+    fn take(&self) -> Option<Hold<E>> {
         let handle = self.handle.take()?;
         for reader in self.readers.take().iter().filter_map(Weak::upgrade) {
             // What it stands in is held no longer.
             let ended = reader.lock().unwrap_or_else(PoisonError::into_inner).take();
             drop(ended);
         }
-        handle.records().unlisten(self.listener);
+        handle.heart().unlisten(self.listener);
         self.settler.release();
         Some(handle)
     }
 
     fn close(&self) -> Result<(), Fault> {
-        self.take().map_or(Ok(()), |mut handle| handle.close().map_err(Into::into))
+        self.take().map_or(Ok(()), |mut handle| handle.close())
     }
 }
 
@@ -152,12 +261,12 @@ fn on_news<E: Engine>(binding: &Rc<Binding<E>>, call: &Call) -> Result<Answer, F
 
 fn request_sync<E: Engine>(binding: &Rc<Binding<E>>, _: &Call) -> Result<Answer, Fault> {
     let engine = binding.writable()?;
-    let wal = engine.records();
-    let ticket = wal.request_sync()?;
+    let heart = engine.heart();
+    let ticket = heart.request_sync()?;
     let notifier = binding.settler.notifier();
     notifier.await_ticket(ticket);
     // What was reached before it was awaited is not told.
-    Ok(answer(if wal.durable_ticket() >= ticket { 0 } else { ticket }))
+    Ok(answer(if heart.durable_ticket() >= ticket { 0 } else { ticket }))
 }
 
 fn keep_alive<E: Engine>(binding: &Rc<Binding<E>>, call: &Call) -> Result<Answer, Fault> {
@@ -173,26 +282,27 @@ fn want_events<E: Engine>(binding: &Rc<Binding<E>>, call: &Call) -> Result<Answe
 /// The handle wants to be asked before segments are removed.
 fn object<E: Engine>(binding: &Rc<Binding<E>>, _: &Call) -> Result<Answer, Fault> {
     binding.settler.notifier().object();
-    binding.engine()?.records().object(binding.listener);
+    binding.engine()?.heart().object(binding.listener);
     Ok(Answer::Undefined)
 }
 
-/// `answer(number, allowed)`.
+/// `answer(number, allowed, partition?)`.
 fn answer_question<E: Engine>(binding: &Rc<Binding<E>>, call: &Call) -> Result<Answer, Fault> {
     let allowed = usize::try_from(index(call, 1)?).unwrap_or(usize::MAX);
-    binding.engine()?.records().answer(binding.listener, index(call, 0)?, allowed);
+    let partition = usize::try_from(optional_index(call, 2)?.unwrap_or(0)).unwrap_or(usize::MAX);
+    binding.engine()?.heart().answer(binding.listener, index(call, 0)?, allowed, partition);
     Ok(Answer::Undefined)
 }
 
-fn segments<E: Engine>(binding: &Rc<Binding<E>>, call: &Call) -> Result<Answer, Fault> {
+fn segments<E: Engine<Heart = Wal>>(binding: &Rc<Binding<E>>, call: &Call) -> Result<Answer, Fault> {
     let engine = binding.engine()?;
-    engine.records().check_open()?;
-    made(report::segments(&Env::from_raw(call.env), &engine.records().segments()))
+    engine.heart().check_open()?;
+    made(report::segments(&Env::from_raw(call.env), &engine.heart().segments()))
 }
 
 /// `pin(segment)`: a function that lets go of it.
-fn pin<E: Engine>(binding: &Rc<Binding<E>>, call: &Call) -> Result<Answer, Fault> {
-    let pin = binding.engine()?.records().pin(index(call, 0)?)?;
+fn pin<E: Engine<Heart = Wal>>(binding: &Rc<Binding<E>>, call: &Call) -> Result<Answer, Fault> {
+    let pin = binding.engine()?.heart().pin(index(call, 0)?)?;
     let held: Rc<RefCell<Option<Pin>>> = Rc::new(RefCell::new(Some(pin)));
     let release = function(call.env, &held, |held, _| {
         let released = held.take();
@@ -204,7 +314,7 @@ fn pin<E: Engine>(binding: &Rc<Binding<E>>, call: &Call) -> Result<Answer, Fault
 
 fn close<E: Engine>(binding: &Rc<Binding<E>>, call: &Call) -> Result<Answer, Fault> {
     let handle = binding.take();
-    let work = move || handle.map_or(Ok(()), |mut handle| handle.close().map_err(Into::into));
+    let work = move || handle.map_or(Ok(()), |mut handle| handle.close());
     call.value(promise(work, |env, ()| crate::raw::value(env.raw(), ()).map(Made)))
 }
 

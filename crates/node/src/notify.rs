@@ -20,7 +20,7 @@ struct Waiting {
     durable: AtomicU64,
     ticket: AtomicU64,
     moved: AtomicBool,
-    events: Mutex<Vec<News>>,
+    events: Mutex<Vec<(Option<usize>, News)>>,
     failed: Mutex<Option<SegmentError>>,
 }
 
@@ -66,8 +66,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Notifier {
-    /// Has the event loop called, if it waits for this.
-    pub fn tell(&self, news: &News) {
+    /// Has the event loop called, if it waits for this. What happens in a partition is told with it.
+    pub fn tell(&self, partition: Option<usize>, news: &News) {
         match news {
             News::Durable { index, ticket } => {
                 self.news.durable.store(*index, Ordering::Release);
@@ -85,13 +85,13 @@ impl Notifier {
                 if !self.objects.load(Ordering::Acquire) {
                     return;
                 }
-                lock(&self.news.events).push(news.clone());
+                lock(&self.news.events).push((partition, news.clone()));
             }
             News::Rotated(_) | News::Deleted(_) => {
                 if !self.wants_events.load(Ordering::Acquire) {
                     return;
                 }
-                lock(&self.news.events).push(news.clone());
+                lock(&self.news.events).push((partition, news.clone()));
             }
             News::Failed(error) => {
                 lock(&self.news.failed).get_or_insert_with(|| error.clone());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use napi::bindgen_prelude::{Array, JsObjectValue, Object};
 use napi::{Env, JsValue};
-use varve_log::{CursorInfo, LogStats};
+use varve_log::{CursorInfo, Enforced, LogStats, PartitionedBackup, RetentionStats};
 use varve_wal::{
     BackupReport, CheckReport, Damage, News, Question, RecordPosition, RecoverReport, Removed, SegmentInfo, StatReport,
     WalStats,
@@ -116,6 +116,10 @@ pub fn stats(env: &Env, stats: &WalStats) -> napi::Result<Made> {
 
 /// `LogStats`.
 pub fn log_stats(env: &Env, stats: &LogStats) -> napi::Result<Made> {
+    Ok(Made(log_figures(env, stats)?.raw()))
+}
+
+fn log_figures<'env>(env: &'env Env, stats: &LogStats) -> napi::Result<Object<'env>> {
     let mut object = Object::new(env)?;
     numbers(
         &mut object,
@@ -130,8 +134,55 @@ pub fn log_stats(env: &Env, stats: &LogStats) -> napi::Result<Made> {
             ("highWaterMark", stats.high_water_mark),
         ],
     )?;
+    object.set_named_property("compressionRatio", stats.compression_ratio())?;
+    let mut held = Object::new(env)?;
+    numbers(&mut held, &[("messages", stats.held.messages), ("bytes", stats.held.bytes)])?;
+    object.set_named_property("held", held)?;
     files(env, &mut object, &stats.entries)?;
+    Ok(object)
+}
+
+/// `LogStats[]`.
+pub fn partitions(env: &Env, all: &[LogStats]) -> napi::Result<Made> {
+    let mut array = env.create_array(0)?;
+    for stats in all {
+        array.insert(log_figures(env, stats)?)?;
+    }
+    Ok(Made(array.raw()))
+}
+
+/// A `BackupResult`, with the position of each partition.
+pub fn backed_up_partitions(env: Env, report: PartitionedBackup) -> napi::Result<Made> {
+    let mut object = Object::new(&env)?;
+    object.set_named_property("files", paths(&env, &report.files)?)?;
+    numbers(&mut object, &[("bytes", report.bytes)])?;
+    let mut positions = env.create_array(0)?;
+    for position in &report.positions {
+        positions.insert(number(*position))?;
+    }
+    object.set_named_property("positions", positions)?;
     Ok(Made(object.raw()))
+}
+
+/// `RemoveResult`, and of how many partitions.
+pub fn enforced(env: Env, enforced: Enforced) -> napi::Result<Made> {
+    let mut object = Object::new(&env)?;
+    let Enforced { removed, partitions } = enforced;
+    removed_figures(&mut object, &removed)?;
+    numbers(&mut object, &[("partitions", partitions as u64)])?;
+    Ok(Made(object.raw()))
+}
+
+/// `RemoveResult`, and how often.
+pub fn retention_stats(env: &Env, stats: &RetentionStats) -> napi::Result<Made> {
+    let mut object = Object::new(env)?;
+    removed_figures(&mut object, &stats.removed)?;
+    numbers(&mut object, &[("runs", stats.runs)])?;
+    Ok(Made(object.raw()))
+}
+
+fn removed_figures(object: &mut Object<'_>, removed: &varve_log::Removed) -> napi::Result<()> {
+    numbers(object, &[("segments", removed.segments), ("entries", removed.entries), ("bytes", removed.bytes)])
 }
 
 /// What is the same of all engines: `EngineStats`, the files, and how they are written.
@@ -226,11 +277,14 @@ pub fn segments(env: &Env, infos: &[SegmentInfo]) -> napi::Result<Made> {
     Ok(Made(list(env, infos)?.raw()))
 }
 
-/// `{ type, segment }` or `{ type, number, segments }` each.
-pub fn events(env: &Env, happened: &[News]) -> napi::Result<Made> {
+/// `{ type, segment, partition? }` or `{ type, number, segments, partition? }` each.
+pub fn events(env: &Env, happened: &[(Option<usize>, News)]) -> napi::Result<Made> {
     let mut array = env.create_array(0)?;
-    for news in happened {
+    for (partition, news) in happened {
         let mut object = Object::new(env)?;
+        if let Some(partition) = partition {
+            numbers(&mut object, &[("partition", *partition as u64)])?;
+        }
         match news {
             News::Rotated(info) => {
                 object.set_named_property("type", "rotate")?;
@@ -269,9 +323,9 @@ pub fn removed(env: Env, removed: Removed) -> napi::Result<Made> {
 }
 
 /// `RemoveResult`, of messages.
-pub fn removed_messages(env: &Env, removed: varve_log::Removed) -> napi::Result<Made> {
-    let mut object = Object::new(env)?;
-    numbers(&mut object, &[("segments", removed.segments), ("entries", removed.entries), ("bytes", removed.bytes)])?;
+pub fn removed_messages(env: Env, removed: varve_log::Removed) -> napi::Result<Made> {
+    let mut object = Object::new(&env)?;
+    removed_figures(&mut object, &removed)?;
     Ok(Made(object.raw()))
 }
 

@@ -229,7 +229,7 @@ impl Cursor {
     #[cold]
     fn pass_damage(&mut self, bad: BadFrame) -> Result<()> {
         if !self.segment.is_damaged() {
-            return Err(self.segment.bad_frame(self.position, self.index, bad));
+            return Err(self.segment.corrupt(self.position, Some(self.index), bad.reason()));
         }
         let positions = self.segment.positions()?;
         let first = self.segment.header.first_index;

@@ -77,7 +77,10 @@ fn look(directory: &Directory, options: &SegmentOptions, verify: bool, care: &Ca
     // What a slot says of records that were cut since says nothing of those that are there now.
     let cut_behind = |id| {
         let cuts = found.pieces.iter().map(|piece| &piece.header).filter(|header| header.id > id && header.is_cut());
-        cuts.map(|header| header.first_index).min().unwrap_or(u64::MAX)
+        // One that has been removed since has left only what came behind it.
+        let cut_since = found.pieces.last().is_some_and(|piece| piece.header.generation_start > id);
+        let first = found.pieces.first().map_or(0, |piece| piece.header.first_index);
+        cuts.map(|header| header.first_index).min().unwrap_or(if cut_since { first } else { u64::MAX })
     };
     let mut file_bytes = 0;
     for piece in &found.pieces {

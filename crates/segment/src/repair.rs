@@ -120,8 +120,7 @@ fn begin_anew(
     known: Option<State>,
     aside: &mut Vec<PathBuf>,
 ) -> Result<()> {
-    let state =
-        known.unwrap_or_else(|| State { engine: options.engine.clone(), ..State::new(0, &options.codec) });
+    let state = known.unwrap_or_else(|| State { engine: options.engine.clone(), ..State::new(0, &options.codec) });
     let first_index = state.first_index;
     let state = State { commit: first_index, durable: log.bound, ..state };
     let mut ids = log.ids;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use varve_format::{BadFrame, DATA_START, FOOTER_LEN, Frame, FrameKind, SegmentHeader, Sidecar};
+use varve_format::{DATA_START, FOOTER_LEN, Frame, FrameKind, SegmentHeader, Sidecar};
 use varve_io::{Access, File, Map, Operation, PrivateMap};
 
 use crate::directory::Directory;
@@ -65,7 +65,6 @@ pub struct Segment {
     /// Shared with what a truncation leaves of it: both are the same file.
     pub(crate) holds: Arc<AtomicUsize>,
     retired: AtomicBool,
-    /// It has no file yet: it gets one when it is first written to.
     to_come: AtomicBool,
     /// Its file, where another has its name.
     pub(crate) kept: Kept,
@@ -76,9 +75,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Segment {
+    /// Position of its first frame.
+    pub const START: u64 = DATA_START;
+
     /// The active segment, whose frames end at `written`.
     pub fn active(directory: &Directory, header: SegmentHeader, file: Arc<dyn File>, written: u64) -> Self {
-        Self { file: Mutex::new(Some(file)), to_come: AtomicBool::new(false), ..Self::to_come(directory, header, written) }
+        Self {
+            file: Mutex::new(Some(file)),
+            to_come: AtomicBool::new(false),
+            ..Self::to_come(directory, header, written)
+        }
     }
 
     /// The first of a log that is not there yet.
@@ -489,13 +495,4 @@ impl Segment {
     pub(crate) fn corrupt(&self, position: u64, index: Option<u64>, reason: &'static str) -> Error {
         Error::Corrupt { path: self.path(), position, index, reason }
     }
-
-    pub(crate) fn bad_frame(&self, position: u64, index: u64, bad: BadFrame) -> Error {
-        self.corrupt(position, Some(index), bad.reason())
-    }
-}
-
-impl Segment {
-    /// Position of its first frame.
-    pub const START: u64 = DATA_START;
 }

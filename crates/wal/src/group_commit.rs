@@ -225,7 +225,8 @@ impl GroupCommit {
                 owner.spawn(Box::new(move || commit.serve(&weak, false)));
                 return Ok(());
             }
-            let spawned = std::thread::Builder::new().name("varve-sync".into()).spawn(move || commit.serve(&weak, true));
+            let spawned =
+                std::thread::Builder::new().name("varve-sync".into()).spawn(move || commit.serve(&weak, true));
             turn.thread = spawned.is_ok();
             if !turn.thread {
                 // No thread to be had: the caller waits itself.

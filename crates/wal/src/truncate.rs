@@ -139,7 +139,8 @@ impl Wal {
     /// Wakes all who wait; with `sync` what has been dropped is made durable soon, so that its files can go.
     fn moved(self: &Arc<Self>, appender: Locked<'_>, sync: bool) -> Result<()> {
         let (bound, woken) = (appender.bound(), self.wakes.take_all());
-        drop(appender);
+        let rotations = appender.rotations();
+        self.let_go(appender, rotations);
         if woken {
             self.listeners.tell(&News::Moved);
         }

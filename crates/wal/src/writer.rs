@@ -123,12 +123,13 @@ impl Wal {
     }
 
     /// Gives the appender up; if it has rotated since it had done so `rotations` times, that is seen to.
-    fn let_go(self: &Arc<Self>, appender: Locked<'_>, rotations: u64) {
+    pub(crate) fn let_go(self: &Arc<Self>, appender: Locked<'_>, rotations: u64) {
         if appender.rotations() != rotations || appender.was_woken() {
             self.changed(appender, rotations);
         }
     }
 
+    /// Sees to what has changed since it had rotated `rotations` times: what was opened, and what was begun.
     #[cold]
     fn changed(self: &Arc<Self>, mut appender: Locked<'_>, rotations: u64) {
         let woken = appender.take_woken();
@@ -322,9 +323,10 @@ impl Wal {
         if appender.is_segment_empty() {
             return Ok(());
         }
+        let rotations = appender.rotations();
         let rotated = appender.rotate(0);
         self.announce(rotated)?;
-        self.rotated(appender);
+        self.changed(appender, rotations);
         Ok(())
     }
 

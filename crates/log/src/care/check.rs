@@ -101,6 +101,18 @@ impl Look<'_> {
         }
     }
 
+    /// Of a segment without an entry that is held, the digest need only be intact.
+    fn digests_of_empty(&mut self, found: &Remains) {
+        for segment in found.set.all() {
+            let (header, name) = (segment.header, FileName::Digest(segment.header.id));
+            let empty = segment.end().is_some_and(|end| end.records == 0 || end.next_index <= found.first_index);
+            let bytes = if empty { self.directory.read_derived(name, MOST_DIGEST) } else { None };
+            if bytes.is_some_and(|bytes| Digest::decode(&bytes, &header, true).is_none()) {
+                self.flaw(self.directory.file(name), 0, STALE_DIGEST);
+            }
+        }
+    }
+
     fn entry(&mut self, segment: &Arc<Segment>, index: u64, payload: &[u8], state: &LogState, body: &mut Vec<u8>) {
         self.begin(segment);
         let entry = match entry::outline(payload) {
@@ -135,23 +147,14 @@ impl Look<'_> {
             self.bad_entry(segment, index, reason);
         }
         if missed {
-            let error = self.keys.take().map(|keys| (keys.tabled(), Self::first_bad(&keys)));
-            if let Some((_, path)) = error {
-                self.flaw(path.unwrap_or_else(|| self.directory.path().to_path_buf()), 0, STALE_TABLE);
-            }
+            // Once is enough.
+            self.keys = None;
+            self.flaw(self.directory.path().to_path_buf(), 0, STALE_TABLE);
         }
         if let Some((_, outline)) = &mut self.segment {
             outline.skip_to(index - segment.header.first_index);
             let _told_above = outline.push(&entry);
         }
-    }
-
-    /// The table that is damaged, where that is why a message is not found.
-    fn first_bad(keys: &KeyIndex) -> Option<std::path::PathBuf> {
-        (0..64).map(|i| u64::MAX / 64 * i).find_map(|hash| match keys.older(hash, u64::MAX) {
-            Err(IndexError::Damaged { path, .. }) => Some(path),
-            _ => None,
-        })
     }
 }
 
@@ -173,6 +176,7 @@ fn look(directory: &Directory, found: &Remains, care: &Care) -> Result<(u64, Vec
     })?;
     // The last one that was read: where it is the active one, it has no digest.
     look.end_segment();
+    look.digests_of_empty(found);
     producers(&mut look, found.state.as_ref(), &state, log)?;
     Ok((look.messages, look.damage, look.ok))
 }
@@ -192,7 +196,11 @@ fn open_tables(look: &mut Look<'_>, state: &LogState, log: u64) -> Result<()> {
             look.flaw(look.directory.file(name), 0, STALE_TABLE);
         }
     }
-    look.keys = Some(keys);
+    match keys.verify() {
+        Ok(()) => look.keys = Some(keys),
+        Err(IndexError::Damaged { path, .. }) => look.flaw(path, 0, STALE_TABLE),
+        Err(error) => return Err(error.into()),
+    }
     Ok(())
 }
 

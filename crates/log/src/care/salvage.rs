@@ -53,13 +53,7 @@ fn copy(source: &Directory, target: &Directory, found: &Remains, care: &Care) ->
     Ok(kept)
 }
 
-fn copy_entries(
-    wal: &Arc<Wal>,
-    source: &Directory,
-    found: &Remains,
-    state: &mut LogState,
-    care: &Care,
-) -> Result<u64> {
+fn copy_entries(wal: &Arc<Wal>, source: &Directory, found: &Remains, state: &mut LogState, care: &Care) -> Result<u64> {
     let id = found.set.all().first().map_or(0, |segment| segment.header.log);
     let before = snapshot::newest(source, id, |_| None)?;
     let (mut producers, from) = before.as_ref().map_or_else(Default::default, |one| (Producers::of(one), one.offset));

@@ -178,6 +178,11 @@ impl KeyIndex {
         self.tail.memory() + frozen + tables
     }
 
+    /// Bytes of the files of its tables.
+    pub fn file_bytes(&self) -> u64 {
+        self.tables.iter().map(|table| table.bytes()).sum()
+    }
+
     /// Entries in tables and memory, and tables.
     pub fn counts(&self) -> (u64, usize) {
         let tabled: u64 = self.tables.iter().map(|table| u64::from(table.header.count)).sum();
@@ -275,6 +280,14 @@ impl Candidates<'_> {
 
 /// Tables.
 impl KeyIndex {
+    /// Reads all tables, and verifies them.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`] of the first that is not intact.
+    pub fn verify(&self) -> Result<()> {
+        self.tables.iter().try_for_each(|table| table.verify())
+    }
+
     /// Freezes the tail, though it is not full, so that it can be written: before a clean close, say. False if there is nothing
     /// in it, or the one before is not written yet.
     pub fn freeze(&mut self) -> bool {

@@ -66,6 +66,11 @@ impl Table {
         Name::Table { from: self.header.from, to: self.header.to }
     }
 
+    /// Bytes of its file.
+    pub(super) fn bytes(&self) -> u64 {
+        self.header.blocks() * KEY_BLOCK_LEN as u64
+    }
+
     /// Bytes of memory that it takes, the map apart.
     pub(super) fn memory(&self) -> usize {
         self.verified.len() * size_of::<AtomicU64>() + size_of::<Self>() + self.path.capacity()
@@ -155,6 +160,12 @@ impl Table {
     #[cold]
     fn damaged(&self) -> IndexError {
         IndexError::Damaged { path: self.path.clone(), from: self.header.from }
+    }
+
+    /// Verifies every block now.
+    pub(super) fn verify(&self) -> Result<()> {
+        (1..self.header.blocks()).try_for_each(|number| self.block(number).map(drop))?;
+        self.readable()
     }
 
     /// All entries, from the first one on.

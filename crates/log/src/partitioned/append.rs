@@ -26,12 +26,7 @@ impl PartitionedLog {
     /// Adds a message to `partition`, and tells it and the offset there. Without one, by Kafka's rule: by the hash of the key; messages without a key go
     /// to the partitions in turn. bench: partitioned-append
     #[inline]
-    pub fn append(
-        &self,
-        partition: Option<usize>,
-        input: &Input<'_>,
-        conditions: &Conditions,
-    ) -> Result<(usize, u64)> {
+    pub fn append(&self, partition: Option<usize>, input: &Input<'_>, conditions: &Conditions) -> Result<(usize, u64)> {
         let partition = match (partition, input.key) {
             (Some(partition), _) => partition,
             (None, Some(key)) => partitioner::of_key(key, self.logs.len()),
@@ -144,7 +139,12 @@ impl PartitionedLog {
             }
             let next = last.saturating_add(1);
             if asked == epoch && sequence > next {
-                return Err(Error::OutOfRange { what: "the producer's sequence", offset: sequence, first: 0, last: next });
+                return Err(Error::OutOfRange {
+                    what: "the producer's sequence",
+                    offset: sequence,
+                    first: 0,
+                    last: next,
+                });
             }
         }
         Ok(Conditions { gaps: conditions.producer.is_some(), ..*conditions })

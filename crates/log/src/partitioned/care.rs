@@ -60,6 +60,18 @@ impl PartitionedLog {
         outcome.map(|()| Enforced { removed, partitions: self.logs.len() })
     }
 
+    /// Applies the rules to each partition, without a wait: see [`Log::apply_retention`].
+    pub fn apply_retention(&self) -> Result<()> {
+        self.check_writable()?;
+        let mut outcome = Ok(());
+        for log in self.begun() {
+            let applied = log.apply_retention();
+            outcome = outcome.and(applied);
+        }
+        self.retentions.fetch_add(1, Ordering::Relaxed);
+        outcome
+    }
+
     /// What retention has done since the log was opened.
     pub fn retention_stats(&self) -> RetentionStats {
         let mut removed = Removed::default();

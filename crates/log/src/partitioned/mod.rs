@@ -28,8 +28,8 @@ use crate::options::LogOptions;
 use crate::writer::Log;
 
 pub use append::Written;
-pub use copies::{PartitionedBackup, PartitionedRecovery};
 pub use care::{Enforced, PartitionedRemoval, RetentionStats};
+pub use copies::{PartitionedBackup, PartitionedRecovery};
 pub use listen::PartitionListener;
 pub use partitioner::murmur2;
 pub(crate) use settings::refuse_partitions;

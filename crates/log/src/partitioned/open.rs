@@ -43,7 +43,8 @@ impl PartitionedLog {
         let whole = Self::over(directory, options, count, id, Some(Arc::clone(&owner)), Some(lock));
         for partition in 0..count {
             let path = dir.join(subdirectory(partition));
-            let log = Log::open_for(Some(Arc::clone(&owner)), Arc::clone(whole.directory.machine()), &path, &options.log)?;
+            let log =
+                Log::open_for(Some(Arc::clone(&owner)), Arc::clone(whole.directory.machine()), &path, &options.log)?;
             if !log.wal().rest()? {
                 owner.woken(log.wal());
             }

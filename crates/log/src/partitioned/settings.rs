@@ -63,7 +63,8 @@ pub(super) fn read(machine: &dyn Machine, dir: &Path) -> Result<Option<Settings>
             Ok(Some(Settings { count: usize::try_from(count).unwrap_or(0), log, whole }))
         }
         Err(BadPartitions::Version(version)) => {
-            let what = format!("of format version {version}, which this version of varve does not know; use a newer one");
+            let what =
+                format!("of format version {version}, which this version of varve does not know; use a newer one");
             Err(SegmentError::Unsupported { path, what }.into())
         }
         Err(BadPartitions::Damaged) => {

@@ -81,7 +81,8 @@ impl Log {
         self.remember_next_offset(gone.last().copied().unwrap_or(0))?;
         // One of which nothing is left stands between its neighbours still.
         let base = self.sealed.all().iter().find(|one| one.segment.header.id == id).map_or(0, |one| one.base);
-        let mut kept = Kept { gone: &gone, outline: Outline::at(base), packer: Packer::default(), bytes: Vec::new(), body };
+        let mut kept =
+            Kept { gone: &gone, outline: Outline::at(base), packer: Packer::default(), bytes: Vec::new(), body };
         let mut moving = None;
         let rewritten = self.wal.rewrite(id, &mut |record, rewriter| kept.take(record, rewriter), |_| {
             self.rewrites.fetch_add(1, Ordering::AcqRel);
@@ -219,4 +220,3 @@ impl Kept<'_> {
         if noted { Ok(()) } else { Err(varve_segment::Error::Invalid { message }) }
     }
 }
-

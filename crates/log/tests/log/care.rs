@@ -5,20 +5,18 @@ use std::sync::Arc;
 
 use varve_io::Machine;
 use varve_io::sim::SimMachine;
-use varve_log::{
-    Care, CheckReport, Codec, Compression, Conditions, ErrorCode, Log, LogOptions, Migrate, Producer, Result, Rule,
-};
+use varve_log::{Care, CheckReport, Conditions, ErrorCode, Log, LogOptions, Migrate, Producer, Result, Rule};
 use varve_testkit::Rng;
 
 use crate::model::{DIR, Known, all, batch, check as compare, compression, open, open_with, options, seed};
 
 const COPY: &str = "/data/copy";
 
-fn shared(machine: &SimMachine) -> Arc<dyn Machine> {
+pub fn shared(machine: &SimMachine) -> Arc<dyn Machine> {
     Arc::new(machine.clone())
 }
 
-fn check(machine: &SimMachine, dir: &str) -> Result<CheckReport> {
+pub fn check(machine: &SimMachine, dir: &str) -> Result<CheckReport> {
     varve_log::check(shared(machine), Path::new(dir), &Care::default())
 }
 
@@ -30,17 +28,11 @@ fn salvage(machine: &SimMachine) -> Result<varve_log::RecoverReport> {
     varve_log::salvage(shared(machine), Path::new(DIR), Path::new(COPY), &Care::default())
 }
 
-fn migrate(machine: &SimMachine, to: &Migrate) -> Result<()> {
-    let mut migration = Log::migrate(shared(machine), Path::new(DIR), to, &Care::default())?;
-    while migration.step(&Care::default())? {}
-    Ok(())
-}
-
 fn open_copy(machine: &SimMachine) -> Result<Arc<Log>> {
     Log::open(shared(machine), Path::new(COPY), &options(true))
 }
 
-fn sent(sequence: u64) -> Conditions {
+pub fn sent(sequence: u64) -> Conditions {
     Conditions { producer: Some(Producer { id: 9, epoch: 1, sequence }), ..Conditions::default() }
 }
 
@@ -74,7 +66,7 @@ fn delete(log: &Arc<Log>, known: &mut Vec<Known>, rng: &mut Rng, share: u64) {
 }
 
 /// A log with all there is: removed messages, a start that has moved, a cursor, a high-water mark, a producer. Closed.
-fn log(rng: &mut Rng) -> (SimMachine, Vec<Known>) {
+pub fn log(rng: &mut Rng) -> (SimMachine, Vec<Known>) {
     let machine = SimMachine::new(rng.bits());
     let log = open(&machine).unwrap();
     let mut known = Vec::new();
@@ -97,7 +89,7 @@ fn log(rng: &mut Rng) -> (SimMachine, Vec<Known>) {
 }
 
 /// Compares all that can be read and is kept beside with what it should be; a batch that is sent again is known.
-fn is_whole(log: &Arc<Log>, known: &[Known], before: &Arc<Log>, rng: &mut Rng) {
+pub fn is_whole(log: &Arc<Log>, known: &[Known], before: &Arc<Log>, rng: &mut Rng) {
     compare(log, known, rng);
     assert_eq!(log.cursors(), before.cursors());
     assert_eq!(log.next_offset(), before.next_offset());
@@ -108,7 +100,11 @@ fn is_whole(log: &Arc<Log>, known: &[Known], before: &Arc<Log>, rng: &mut Rng) {
 }
 
 /// Runs `work` with a crash at each step, and looks at what is left, with `false` as long as it had not returned.
-fn at_every_step(first: &SimMachine, work: impl Fn(&SimMachine) -> Result<()>, look: impl Fn(&SimMachine, bool, &str)) {
+pub fn at_every_step(
+    first: &SimMachine,
+    work: impl Fn(&SimMachine) -> Result<()>,
+    look: impl Fn(&SimMachine, bool, &str),
+) {
     for step in 0.. {
         let machine = first.kill();
         machine.crash_after(machine.changes() + step);
@@ -123,7 +119,7 @@ fn at_every_step(first: &SimMachine, work: impl Fn(&SimMachine) -> Result<()>, l
     }
 }
 
-fn files(machine: &SimMachine) -> Vec<PathBuf> {
+pub fn files(machine: &SimMachine) -> Vec<PathBuf> {
     let names = machine.list(Path::new(DIR)).unwrap().into_iter().map(|entry| entry.name);
     let mut names: Vec<_> = names.filter(|name| name != "LOCK").collect();
     names.sort();
@@ -190,7 +186,9 @@ fn damage_anywhere_is_told_and_all_else_is_rescued() {
                 }
             }
             let derived = path.extension().is_some_and(|it| ["dig", "key", "prod"].iter().any(|of| it == *of));
-            assert!(!derived || !report.damage.is_empty(), "{what}: it is not told");
+            // Behind its header the first block of a table is empty.
+            let empty = path.extension().is_some_and(|it| it == "key") && (64..4096).contains(&position);
+            assert!(!derived || empty || !report.damage.is_empty(), "{what}: it is not told");
             if report.damage.is_empty() {
                 continue;
             }
@@ -232,9 +230,10 @@ fn offsets_and_batches_that_a_repair_cuts_off_are_not_mixed_with_what_comes() {
     log.wal().rotate().unwrap();
     add(&log, &mut known, &mut rng, 1);
     let next = log.next_offset();
+    // What is remembered of the batch is in a snapshot.
+    while machine.run_job() {}
     log.close().unwrap();
     drop(log);
-    while machine.run_job() {}
     let second = files(&machine).into_iter().filter(|path| path.extension().is_some_and(|it| it == "seg")).nth(1);
     flip(&machine, &second.unwrap(), 1030);
     assert_eq!(open_with(&machine, &strict()).unwrap_err().code(), ErrorCode::Corrupt);
@@ -258,7 +257,13 @@ fn a_copy_of_what_is_left_keeps_offsets_state_and_what_is_known_of_losses() {
         assert_eq!(copy.stats().entries.recovery.gaps.len(), 0, "what was removed is no gap");
         assert_eq!(first, known);
         is_whole(&copy, &known, &before, &mut rng);
+        copy.close().unwrap();
         drop((copy, before));
+        let without = machine.kill();
+        for entry in without.list(Path::new(COPY)).unwrap().into_iter().filter(|entry| entry.name.ends_with(".prod")) {
+            without.unlink(&Path::new(COPY).join(entry.name)).unwrap();
+        }
+        assert_eq!(open_copy(&without).unwrap_err().code(), ErrorCode::Corrupt, "producers must be known");
         let third = files(&machine).into_iter().filter(|path| path.extension().is_some_and(|it| it == "seg")).nth(2);
         let machine = machine.kill();
         for name in machine.list(Path::new(COPY)).unwrap() {
@@ -283,47 +288,68 @@ fn a_crash_at_any_step_of_a_repair_leaves_the_damage_or_the_repaired_log() {
     recover(&fixed).unwrap();
     let held = all(&open(&fixed).unwrap());
     let again = |log: &Arc<Log>| log.append_on(&known[0].input(), &sent(1)).unwrap();
-    at_every_step(&machine, |machine| recover(machine).map(drop), |after, done, what| {
-        if let Ok(log) = open_with(&after.kill(), &strict()) {
-            assert_eq!(all(&log), held, "{what}");
-        } else {
-            assert!(!done, "{what}: it was done");
-            recover(after).unwrap_or_else(|error| panic!("{what}: {error}"));
-        }
-        let log = open_with(after, &strict()).unwrap();
-        compare(&log, &held, &mut Rng::new(1));
-        let offset = again(&log);
-        assert!(held.iter().all(|one| one.offset < offset) || known.iter().any(|one| one.offset == offset), "{what}");
-    });
+    at_every_step(
+        &machine,
+        |machine| recover(machine).map(drop),
+        |after, done, what| {
+            if let Ok(log) = open_with(&after.kill(), &strict()) {
+                assert_eq!(all(&log), held, "{what}");
+            } else {
+                assert!(!done, "{what}: it was done");
+                recover(after).unwrap_or_else(|error| panic!("{what}: {error}"));
+            }
+            let log = open_with(after, &strict()).unwrap();
+            compare(&log, &held, &mut Rng::new(1));
+            let offset = again(&log);
+            assert!(
+                held.iter().all(|one| one.offset < offset) || known.iter().any(|one| one.offset == offset),
+                "{what}"
+            );
+        },
+    );
 }
 
 #[test]
 fn a_crash_at_any_step_of_a_salvage_or_a_backup_leaves_the_log_as_it_was_and_a_copy_that_opens() {
     let mut rng = Rng::new(seed());
     let (machine, known) = log(&mut rng);
-    at_every_step(&machine, |machine| salvage(machine).map(drop), |after, done, what| {
-        compare(&open(&after.kill()).unwrap(), &known, &mut Rng::new(1));
-        if done {
-            let copy = open_copy(after).unwrap_or_else(|error| panic!("{what}: {error}"));
-            is_whole(&copy, &known, &open(after).unwrap(), &mut Rng::new(1));
-        }
-    });
-    at_every_step(&machine, |machine| back_up(machine).map(drop), |after, done, what| {
-        compare(&open(&after.kill()).unwrap(), &known, &mut Rng::new(1));
-        let there = after.list(Path::new(COPY)).unwrap_or_default();
-        if there.iter().any(|entry| entry.name.ends_with(".seg")) {
-            let copy = open_copy(&after.kill()).unwrap_or_else(|error| panic!("{what}: {error}"));
-            // What is there is the log as it may have been once, before its start has moved.
-            let held: Vec<_> = all(&copy).into_iter().filter(|one| one.offset >= known[0].offset).collect();
-            assert_eq!(held, known[..held.len()], "{what}");
-        }
-        if done {
-            is_whole(&open_copy(&after.kill()).unwrap(), &known, &open(&after.kill()).unwrap(), &mut Rng::new(1));
-        } else {
-            back_up(after).unwrap_or_else(|error| panic!("{what}: {error}"));
-            is_whole(&open_copy(after).unwrap(), &known, &open(after).unwrap(), &mut Rng::new(1));
-        }
-    });
+    at_every_step(
+        &machine,
+        |machine| salvage(machine).map(drop),
+        |after, done, what| {
+            compare(&open(&after.kill()).unwrap(), &known, &mut Rng::new(1));
+            if done {
+                let copy = open_copy(after).unwrap_or_else(|error| panic!("{what}: {error}"));
+                is_whole(&copy, &known, &open(after).unwrap(), &mut Rng::new(1));
+            }
+        },
+    );
+    at_every_step(
+        &machine,
+        |machine| back_up(machine).map(drop),
+        |after, done, what| {
+            compare(&open(&after.kill()).unwrap(), &known, &mut Rng::new(1));
+            let there = after.list(Path::new(COPY)).unwrap_or_default();
+            if there.iter().any(|entry| entry.name.ends_with(".seg")) {
+                let copy = open_copy(&after.kill()).unwrap_or_else(|error| panic!("{what}: {error}"));
+                // What is there is the log as it may have been once, before its start has moved.
+                let held: Vec<_> = all(&copy).into_iter().filter(|one| one.offset >= known[0].offset).collect();
+                assert_eq!(held, known[..held.len()], "{what}");
+                let next = copy.next_offset();
+                let offset = copy.append_on(&known[0].input(), &sent(1)).unwrap();
+                assert!(
+                    offset < next || copy.next_offset() == next + 1,
+                    "{what}: a batch that is not there is written"
+                );
+            }
+            if done {
+                is_whole(&open_copy(&after.kill()).unwrap(), &known, &open(&after.kill()).unwrap(), &mut Rng::new(1));
+            } else {
+                back_up(after).unwrap_or_else(|error| panic!("{what}: {error}"));
+                is_whole(&open_copy(after).unwrap(), &known, &open(after).unwrap(), &mut Rng::new(1));
+            }
+        },
+    );
 }
 
 fn back_up(machine: &SimMachine) -> Result<varve_log::BackupReport> {
@@ -361,7 +387,8 @@ fn a_backup_that_is_added_to_is_the_log_whatever_was_removed_meanwhile() {
             let copy = open_copy(&machine).unwrap();
             compare(&copy, &known, &mut rng);
             for sequence in sequence.saturating_sub(4).max(1)..=sequence {
-                let [ours, theirs] = [&log, &copy].map(|log| log.append_on(&known[0].input(), &sent(sequence)).unwrap());
+                let [ours, theirs] =
+                    [&log, &copy].map(|log| log.append_on(&known[0].input(), &sent(sequence)).unwrap());
                 assert_eq!(ours, theirs, "batch {sequence}");
             }
             assert_eq!((log.next_offset(), copy.next_offset()), (next, next));
@@ -375,86 +402,14 @@ fn a_backup_that_is_added_to_is_the_log_whatever_was_removed_meanwhile() {
 }
 
 #[test]
-fn a_migration_changes_settings_and_compression_and_nothing_else() {
-    let mut rng = Rng::new(seed());
-    for _ in 0..5 {
-        let (machine, known) = log(&mut rng);
-        let codecs = [Codec::None, Codec::Snappy, Codec::Lz4, Codec::Gzip, Codec::Zstd];
-        for codec in codecs {
-            let compression = Some(Compression { codec, level: None });
-            migrate(&machine, &Migrate { compression, ..Migrate::default() }).unwrap();
-            let before = open(&machine.kill()).unwrap();
-            is_whole(&open(&machine.kill()).unwrap(), &known, &before, &mut rng);
-            let report = check(&machine, DIR).unwrap();
-            assert!(report.ok && report.damage.is_empty(), "{codec:?}: {:?}", report.damage);
-        }
-        migrate(&machine, &Migrate { key_index: Some(false), ..Migrate::default() }).unwrap();
-        assert_eq!(open(&machine).unwrap_err().code(), ErrorCode::InvalidArgument);
-        assert!(files(&machine).iter().all(|path| path.extension().is_none_or(|it| it != "key")), "tables are removed");
-        compare(&open_with(&machine, &options(false)).unwrap(), &known, &mut rng);
-        migrate(&machine, &Migrate { key_index: Some(true), time_index: Some(true), ..Migrate::default() }).unwrap();
-        assert!(files(&machine).iter().any(|path| path.extension().is_some_and(|it| it == "key")), "a table is built");
-        compare(&open(&machine).unwrap(), &known, &mut rng);
-    }
-}
-
-#[test]
-fn single_messages_are_put_into_groups_by_a_compression() {
-    let machine = SimMachine::new(1);
-    let log = open(&machine).unwrap();
-    let value = vec![5; 100];
-    let known: Vec<_> = (0..1000u64)
-        .map(|offset| Known {
-            offset,
-            time: 7,
-            key: Some(vec![u8::try_from(offset % 5).unwrap()]),
-            value: Some(value.clone()),
-            headers: Vec::new(),
-        })
-        .collect();
-    for one in &known {
-        log.append(&one.input()).unwrap();
-    }
-    log.close().unwrap();
-    drop(log);
-    let compression = Some(Compression { codec: Codec::Zstd, level: None });
-    migrate(&machine, &Migrate { compression, ..Migrate::default() }).unwrap();
-    let log = open(&machine).unwrap();
-    let stats = log.stats().entries;
-    assert!(stats.entries < 20 && stats.bytes < 10_000, "{stats:?}");
-    compare(&log, &known, &mut Rng::new(1));
-}
-
-#[test]
-fn a_crash_at_any_step_of_a_migration_loses_nothing_and_another_ends_it() {
-    let mut rng = Rng::new(seed());
-    let (machine, known) = log(&mut rng);
-    let compression = Some(Compression { codec: Codec::Lz4, level: None });
-    let to = Migrate { key_index: Some(false), compression, ..Migrate::default() };
-    let as_it_is = |machine: &SimMachine| {
-        let read = |index| open_with(machine, &LogOptions { key_index: Some(index), ..options(index) });
-        read(true).or_else(|_| read(false))
-    };
-    at_every_step(&machine, |machine| migrate(machine, &to), |after, done, what| {
-        let log = as_it_is(&after.kill()).unwrap_or_else(|error| panic!("{what}: {error}"));
-        compare(&log, &known, &mut Rng::new(1));
-        if done {
-            assert!(open_with(after, &options(false)).is_ok(), "{what}");
-        } else {
-            migrate(after, &to).unwrap_or_else(|error| panic!("{what}: {error}"));
-            compare(&open_with(after, &options(false)).unwrap(), &known, &mut Rng::new(1));
-        }
-    });
-}
-
-#[test]
 fn what_was_called_off_leaves_no_trace_and_what_is_let_go_of_is_read_again() {
     let mut rng = Rng::new(seed());
     let (machine, known) = log(&mut rng);
     let care = Care::default();
     care.abort();
     let (dir, copy) = (Path::new(DIR), Path::new(COPY));
-    let called_off = |error: Option<varve_log::Error>| error.is_some_and(|error| error.to_string().contains("called off"));
+    let called_off =
+        |error: Option<varve_log::Error>| error.is_some_and(|error| error.to_string().contains("called off"));
     assert!(called_off(varve_log::check(shared(&machine), dir, &care).err()));
     assert!(called_off(varve_log::salvage(shared(&machine), dir, copy, &care).err()));
     assert!(called_off(varve_log::recover(shared(&machine), dir, &care).err()));

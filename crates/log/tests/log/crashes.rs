@@ -192,8 +192,8 @@ fn no_crash_breaks_a_promise_of_the_log() {
             machine.crash_after(rng.below(most));
             for _ in 0..40 {
                 let changed = change(&log, &mut model, &mut rng);
-                if changed.is_err() {
-                    assert!(machine.crashed(), "{:?}", changed.unwrap_err());
+                if let Err(error) = changed {
+                    assert!(machine.crashed(), "{error:?}");
                     break;
                 }
                 while rng.chance(30) && machine.run_job() {}

@@ -1,10 +1,10 @@
 //! Random histories against a model: whatever is appended, however it is reopened, all that is read is what it should be.
 
 use varve_io::sim::SimMachine;
-use varve_log::Input;
+use varve_log::{Compression, Input, LogOptions};
 use varve_testkit::Rng;
 
-use crate::model::{Known, all, batch, check, compression, open, seed};
+use crate::model::{Known, all, batch, check, compression, open, open_with, options, seed};
 
 #[test]
 fn a_log_is_what_was_appended_however_it_is_reopened() {
@@ -109,4 +109,16 @@ fn who_appends_faster_than_the_index_is_written_waits_and_every_message_is_found
             log = open(&machine).unwrap();
         }
     }
+}
+
+#[test]
+fn large_messages_go_into_groups_of_their_own() {
+    let machine = SimMachine::new(1);
+    let options = LogOptions { segment_size: Some(16 << 20), ..options(true) };
+    let log = open_with(&machine, &options).unwrap();
+    let known: Vec<Known> = (0..120)
+        .map(|offset| Known { value: Some(vec![7; 200 << 10]), ..Known::random(&mut Rng::new(offset), offset) })
+        .collect();
+    assert_eq!(batch(&log, &known, Compression::default()).unwrap(), 0);
+    assert_eq!(all(&log), known);
 }

@@ -1,8 +1,11 @@
 //! Tests of the message log, on simulated machines.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 mod care;
 mod crashes;
 mod histories;
+mod migration;
 mod model;
 mod producers;
 mod removal;

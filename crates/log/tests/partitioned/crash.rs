@@ -51,7 +51,11 @@ fn check(machine: &SimMachine, known: &Known, what: &str) {
     for partition in 0..3 {
         let held = held(&whole, partition);
         let (values, durable) = (&known.values[partition], known.durable[partition]);
-        assert!(held.len() >= durable, "{what}: partition {partition} has {} of {durable} that were durable", held.len());
+        assert!(
+            held.len() >= durable,
+            "{what}: partition {partition} has {} of {durable} that were durable",
+            held.len()
+        );
         assert_eq!(held, values[..held.len()], "{what}: partition {partition}");
         assert_eq!(put(&whole, partition, b"goes on").unwrap(), held.len() as u64);
     }

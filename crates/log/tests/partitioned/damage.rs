@@ -1,7 +1,7 @@
 //! Damage in one partition.
 
-use varve_io::sim::{Fault, SimMachine};
 use varve_io::Operation;
+use varve_io::sim::{Fault, SimMachine};
 use varve_log::ErrorCode;
 
 use crate::model::{any, held, open, options, put, subdirectory};

@@ -1,6 +1,7 @@
 //! What partitions take on the disk, and that their files are not all open.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, mpsc};
 
 use varve_io::sim::SimMachine;
 
@@ -61,6 +62,46 @@ fn segments_that_are_left_before_they_are_full_do_not_make_the_next_larger() {
         whole.log(0).unwrap().wal().rotate().unwrap();
     }
     assert!(whole.log(0).unwrap().wal().segments().iter().all(|segment| segment.capacity == 256 << 10));
+}
+
+#[test]
+fn sealed_segments_that_are_not_synced_are_few() {
+    let machine = SimMachine::new(1);
+    let whole = open(&machine, &options(20)).unwrap();
+    for _ in 0..30 {
+        for partition in 0..20 {
+            put(&whole, partition, &[1; 50_000]).unwrap();
+        }
+    }
+    // Two files each, one that is prepared, and sealed ones that wait.
+    assert!(machine.open_files() <= 20 * (3 + 5) + 8, "{} files are open", machine.open_files());
+    whole.close().unwrap();
+}
+
+#[test]
+fn who_writes_waits_where_the_thread_that_closes_files_does_not_keep_up() {
+    let machine = SimMachine::new(1);
+    let whole = open(&machine, &options(300)).unwrap();
+    let gate = Arc::new(Mutex::new(()));
+    let (tell, told) = mpsc::channel();
+    let (closed, tell) = (Arc::clone(&gate), Mutex::new(tell));
+    let stops = gate.lock().unwrap();
+    whole.listen(Arc::new(move |partition, _| {
+        if partition.is_none() {
+            // On the thread that all partitions share: it does nothing else until the gate is open.
+            tell.lock().unwrap().send(()).unwrap();
+            drop(closed.lock().unwrap());
+        }
+    }));
+    whole.request_sync().unwrap();
+    told.recv().unwrap();
+    for partition in 0..300 {
+        put(&whole, partition, b"message").unwrap();
+        whole.log(partition).unwrap().flush().unwrap();
+        assert!(machine.open_files() <= 200, "{} files are open", machine.open_files());
+    }
+    drop(stops);
+    whole.close().unwrap();
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use varve_io::sim::{Fault, SimMachine};
 use varve_io::Operation;
+use varve_io::sim::{Fault, SimMachine};
 use varve_log::{Conditions, Error, ErrorCode, Fill, ROW_WORDS, ReaderOptions, Rule, Written};
 use varve_testkit::Rng;
 
@@ -115,7 +115,11 @@ fn nothing_but_a_first_message_makes_a_partition() {
         whole.sync().unwrap();
         assert_eq!(whole.stats().len(), 5);
         assert_eq!(whole.append_batch(&[], &Conditions::default()).unwrap(), []);
-        if opened == 0 { drop(whole) } else { whole.close().unwrap() }
+        if opened == 0 {
+            drop(whole)
+        } else {
+            whole.close().unwrap()
+        }
         assert_eq!(names(&machine, Path::new(DIR)), ["LOCK", "partitions"]);
     }
     assert!(machine.used() <= 2 * 4096);

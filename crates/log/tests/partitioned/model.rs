@@ -57,7 +57,9 @@ pub fn all(log: &Arc<Log>) -> Vec<(u64, Vec<u8>)> {
     let mut reader = log.reader(ReaderOptions { from: log.start_offset(), ..ReaderOptions::default() }).unwrap();
     let (mut slab, mut words, mut found) = (vec![0; 1 << 20], vec![0; 256 * ROW_WORDS], Vec::new());
     loop {
-        let Fill::Messages(count) = reader.fill(&mut slab, &mut words).unwrap() else { panic!("the slab is too small") };
+        let Fill::Messages(count) = reader.fill(&mut slab, &mut words).unwrap() else {
+            panic!("the slab is too small")
+        };
         if count == 0 {
             return found;
         }

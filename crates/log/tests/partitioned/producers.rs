@@ -1,7 +1,7 @@
 //! Batches that are sent again.
 
-use varve_io::sim::{Fault, SimMachine};
 use varve_io::Operation;
+use varve_io::sim::{Fault, SimMachine};
 use varve_log::{Conditions, Error, ErrorCode, Producer};
 
 use crate::model::{any, held, keyed, open, options, value};

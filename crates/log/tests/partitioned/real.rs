@@ -26,7 +26,8 @@ fn open_files(below: &std::path::Path) -> usize {
 #[cfg(target_os = "linux")]
 fn threads() -> usize {
     let names = std::fs::read_dir("/proc/self/task").unwrap();
-    let name = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok();
+    let name =
+        |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok();
     names.filter_map(name).filter(|name| name.starts_with("varve")).count()
 }
 

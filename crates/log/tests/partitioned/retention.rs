@@ -47,7 +47,8 @@ fn age_and_number_remove_exactly_by_message_and_bytes_by_segment() {
         let mut times = Vec::new();
         for offset in 0..count {
             // Times go back, too: what stands behind a younger message stays.
-            let time = now - i64::try_from((count - offset) * 1000).unwrap() + i64::try_from(rng.below(9000)).unwrap() - 4000;
+            let time =
+                now - i64::try_from((count - offset) * 1000).unwrap() + i64::try_from(rng.below(9000)).unwrap() - 4000;
             times.push(time);
             add(&log, time, rng.pick(1500));
         }
@@ -56,7 +57,8 @@ fn age_and_number_remove_exactly_by_message_and_bytes_by_segment() {
         let start = log.start_offset();
         let number = asked.max_messages.map_or(0, |keep| count.saturating_sub(keep));
         let now = varve_io::Machine::now_micros(&machine);
-        let old = asked.max_age_micros.map_or(0, |age| times.iter().take_while(|time| **time < now - age).count() as u64);
+        let old =
+            asked.max_age_micros.map_or(0, |age| times.iter().take_while(|time| **time < now - age).count() as u64);
         let exact = number.max(old);
         assert!(start >= exact, "{start} of {exact}");
         if start > exact {
@@ -203,8 +205,8 @@ fn all_messages_too_old_leave_an_empty_log_that_goes_on() {
     for _ in 0..3 {
         let next = log.next_offset();
         (0..50).for_each(|_| {
-        add(&log, 0, 1000);
-    });
+            add(&log, 0, 1000);
+        });
         assert_eq!(log.enforce_retention().unwrap().entries, 50);
         assert_eq!((log.start_offset(), log.next_offset()), (next + 50, next + 50));
     }
@@ -220,8 +222,8 @@ fn of_partitions_each_is_seen_to_and_what_went_is_counted() {
     let whole = open(&machine, &asked).unwrap();
     for (partition, count) in [(0, 5), (1, 30), (3, 200)] {
         (0..count).for_each(|_| {
-        put(&whole, partition, &[1; 1000]).unwrap();
-    });
+            put(&whole, partition, &[1; 1000]).unwrap();
+        });
     }
     let enforced = whole.enforce_retention().unwrap();
     assert_eq!((enforced.partitions, enforced.removed.entries), (4, 20 + 190));

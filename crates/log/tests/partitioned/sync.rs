@@ -61,7 +61,8 @@ fn nothing_is_synced_where_nothing_is_new() {
     put(&whole, 17, b"message").unwrap();
     machine.start_trace();
     whole.sync().unwrap();
-    let synced: Vec<_> = machine.take_trace().into_iter().filter(|(operation, _)| *operation == Operation::Sync).collect();
+    let synced: Vec<_> =
+        machine.take_trace().into_iter().filter(|(operation, _)| *operation == Operation::Sync).collect();
     assert_eq!(synced.len(), 1, "{synced:?}");
     whole.sync().unwrap();
     assert_eq!(machine.take_trace(), []);

@@ -11,11 +11,12 @@ use crate::handle::MACHINE;
 use crate::raw::{Answer, Call, SCRATCH};
 
 /// Words of a message of a batch: where its key ends in the data, its headers, its value, and what it has.
-const ROW: usize = 4;
+pub const ROW: usize = 4;
 const HAS_KEY: u32 = 1;
 const HAS_VALUE: u32 = 2;
 
-fn time(millis: f64) -> Result<i64, Fault> {
+/// Microseconds of a time of JavaScript.
+pub fn time(millis: f64) -> Result<i64, Fault> {
     micros(millis)
         .ok_or_else(|| Fault::out_of_bounds(format!("a time is a number that a Date can hold, and not {millis}")))
 }
@@ -62,7 +63,8 @@ pub(super) fn size_of(binding: &Rc<LogBinding>, call: &Call) -> Result<Answer, F
     Ok(answer(inputs.first().map_or(0, |input| log.size_of(input))))
 }
 
-fn inputs<'d>(data: &'d [u8], rows: &[u32], times: &[f64]) -> Result<Vec<Input<'d>>, Fault> {
+/// The messages of a batch: see [`append_batch`].
+pub fn inputs<'d>(data: &'d [u8], rows: &[u32], times: &[f64]) -> Result<Vec<Input<'d>>, Fault> {
     let outside = || Fault::out_of_bounds("a row of a batch lies outside of its data".into());
     let (count, rows) = rows.split_first().ok_or_else(outside)?;
     let count = *count as usize;
@@ -88,7 +90,7 @@ fn inputs<'d>(data: &'d [u8], rows: &[u32], times: &[f64]) -> Result<Vec<Input<'
 }
 
 /// Expected offset; producer's id, epoch and sequence; leader's epoch; codec and level. What is NaN is not given.
-fn conditions(given: &[f64]) -> Result<Conditions, Fault> {
+pub fn conditions(given: &[f64]) -> Result<Conditions, Fault> {
     let [expected, id, epoch, sequence, leader, codec, level] = given else {
         return Err(Fault::invalid("conditions are a Float64Array of 7".into()));
     };
@@ -118,6 +120,5 @@ fn conditions(given: &[f64]) -> Result<Conditions, Fault> {
         gaps: false,
         leader_epoch: number("leaderEpoch", *leader)?,
         compression: Compression { codec: known.ok_or_else(|| Fault::invalid("an unknown codec".into()))?, level },
-        ..Conditions::default()
     })
 }

@@ -1,9 +1,11 @@
 //! `Log` for JavaScript: an object of plain functions over one handle.
 
-mod append;
+pub mod append;
+mod care;
 mod cursor;
 mod lookup;
-mod options;
+pub mod manage;
+pub mod options;
 mod read;
 mod remove;
 
@@ -19,7 +21,7 @@ use varve_wal::Wal;
 use self::options::NativeLogOptions;
 use crate::argument::{absolute, answer, done, index};
 use crate::fault::Fault;
-use crate::handle::{Binding, Engine, bind as bind_any, made};
+use crate::handle::{Binding, Engine, Hold, bind_records, made};
 use crate::raw::{Answer, Call, Made, function, object};
 use crate::report;
 use crate::task::{Job, promise};
@@ -29,8 +31,9 @@ type LogBinding = Binding<Log>;
 
 impl Engine for Log {
     type Reader = LogReader;
+    type Heart = Wal;
 
-    fn records(self: &Arc<Self>) -> &Arc<Wal> {
+    fn heart(self: &Arc<Self>) -> &Arc<Wal> {
         self.wal()
     }
 }
@@ -39,7 +42,7 @@ impl Engine for Log {
 #[napi(ts_return_type = "Promise<unknown>")]
 pub fn open_log(env: Env, dir: String, options: NativeLogOptions) -> napi::Result<AsyncTask<Job<(Handle, PathBuf)>>> {
     let dir = absolute(&dir).map_err(|fault| fault.to_napi(&env))?;
-    Ok(promise(move || Ok((options.open(&dir)?, dir)), |env, (handle, dir)| bind(&env, handle, &dir)))
+    Ok(promise(move || Ok((options.open(&dir)?, dir)), |env, (handle, dir)| bind(&env, Hold::Own(handle), &dir)))
 }
 
 /// Opens a message log, and waits for it.
@@ -47,12 +50,13 @@ pub fn open_log(env: Env, dir: String, options: NativeLogOptions) -> napi::Resul
 pub fn open_log_sync(env: Env, dir: String, options: NativeLogOptions) -> napi::Result<Made> {
     let opened = absolute(&dir).and_then(|dir| Ok((options.open_and_wait(&dir)?, dir)));
     let (handle, dir) = opened.map_err(|fault| fault.to_napi(&env))?;
-    bind(&env, handle, &dir)
+    bind(&env, Hold::Own(handle), &dir)
 }
 
-fn bind(env: &Env, handle: Handle, dir: &Path) -> napi::Result<Made> {
+/// The object of a handle, or of a part of a log of partitions.
+pub fn bind(env: &Env, handle: Hold<Log>, dir: &Path) -> napi::Result<Made> {
     let raw = env.raw();
-    let (binding, mut properties) = bind_any(env, handle, dir)?;
+    let (binding, mut properties) = bind_records(env, handle, dir)?;
     properties.extend([
         (c"append", function(raw, &binding, append::append)?),
         (c"appendBatch", function(raw, &binding, append::append_batch)?),
@@ -80,6 +84,10 @@ fn bind(env: &Env, handle: Handle, dir: &Path) -> napi::Result<Made> {
         (c"deleteCursor", function(raw, &binding, cursor::delete)?),
         (c"find", function(raw, &binding, remove::find)?),
         (c"remove", function(raw, &binding, remove::remove)?),
+        (c"enforceRetention", function(raw, &binding, manage::enforce_retention)?),
+        (c"beginRetention", function(raw, &binding, manage::begin_retention)?),
+        (c"backup", function(raw, &binding, manage::backup)?),
+        (c"gc", function(raw, &binding, manage::gc)?),
         (c"stats", function(raw, &binding, stats)?),
     ]);
     object(raw, &properties).map(Made)

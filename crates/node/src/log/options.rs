@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use varve_log::{ErrorCode, Handle, LogOptions, open_shared};
+use varve_log::{ErrorCode, Handle, LogOptions, Retention, open_shared};
 
 use crate::argument::whole;
 use crate::fault::Fault;
@@ -34,21 +34,51 @@ pub struct NativeLogOptions {
     pub key_index: Option<bool>,
     /// Index times.
     pub time_index: Option<bool>,
+    /// What is kept.
+    pub retention: Option<NativeLogRetention>,
+}
+
+/// `Retention` without its function and its interval, which are the facade's.
+#[napi(object)]
+#[derive(Debug, Default)]
+pub struct NativeLogRetention {
+    /// Milliseconds.
+    pub max_age_ms: Option<f64>,
+    /// Bytes of files.
+    pub max_bytes: Option<f64>,
+    /// Messages.
+    pub max_messages: Option<f64>,
+}
+
+fn number(name: &str, value: Option<f64>) -> Result<Option<u64>, Fault> {
+    let bad = |value| Fault::out_of_bounds(format!("{name} is a whole number that is not negative, and not {value}"));
+    value.map(|value| whole(value).ok_or_else(|| bad(value))).transpose()
+}
+
+impl NativeLogRetention {
+    fn resolve(&self) -> Result<Retention, Fault> {
+        let age = number("retention.maxAgeMs", self.max_age_ms)?;
+        Ok(Retention {
+            max_age_micros: age.map(|age| i64::try_from(age.saturating_mul(1000)).unwrap_or(i64::MAX)),
+            max_bytes: number("retention.maxBytes", self.max_bytes)?,
+            max_messages: number("retention.maxMessages", self.max_messages)?,
+        })
+    }
 }
 
 impl NativeLogOptions {
-    fn resolve(&self) -> Result<LogOptions, Fault> {
-        let bad = |size: f64| Fault::out_of_bounds(format!("segmentSize is a whole number, and not {size}"));
+    /// As the engine takes them.
+    pub fn resolve(&self) -> Result<LogOptions, Fault> {
         Ok(LogOptions {
             create: self.create,
-            segment_size: self.segment_size.map(|size| whole(size).ok_or_else(|| bad(size))).transpose()?,
+            segment_size: number("segmentSize", self.segment_size)?,
             codec: self.codec_name.clone(),
             verify: self.verify,
             skip_damage: self.on_damage.as_deref().map(|mode| mode == "skip"),
             read_only: self.read_only.unwrap_or(false),
             key_index: self.key_index,
             time_index: self.time_index,
-            retention: None,
+            retention: self.retention.as_ref().map(NativeLogRetention::resolve).transpose()?,
         })
     }
 

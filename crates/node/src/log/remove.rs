@@ -1,19 +1,20 @@
 //! Removing messages, from JavaScript: a segment a step, so that who asked for it may pause between them.
 
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use napi::Env;
 use napi::bindgen_prelude::Float64Array;
-use varve_log::{Care, Log, Progress, Removal, Rule};
+use varve_log::{Care, Log, Removal, Rule};
 
 use super::LogBinding;
 use crate::argument::{index, micros};
 use crate::fault::Fault;
 use crate::handle::made;
-use crate::raw::{Answer, Call, Made, function, object};
+use crate::raw::{Answer, Call, Made, function};
 use crate::report;
-use crate::task::{promise, watched};
+use crate::steps::{Step, Steps};
+use crate::task::watched;
 
 /// What is to be removed.
 enum Wish {
@@ -62,18 +63,13 @@ fn offsets(env: Env, offsets: Vec<u64>) -> napi::Result<Made> {
 }
 
 /// A removal that is under way.
-struct Work {
-    state: Arc<Mutex<State>>,
-    care: Arc<Care>,
-}
-
-enum State {
+enum Work {
     Wished(Arc<Log>, Wish),
     Begun(Box<Removal>),
     Failed,
 }
 
-impl State {
+impl Step for Work {
     fn step(&mut self, care: &Care) -> Result<bool, Fault> {
         let mut removal = match std::mem::replace(self, Self::Failed) {
             Self::Wished(log, wish) => match wish {
@@ -90,55 +86,28 @@ impl State {
     }
 }
 
-/// `remove(kind, value)`: gives `{ step(), result(), offsets(), progress(table), abort() }`.
+/// `remove(kind, value)`: gives `{ step(), progress(table), abort(), result(), offsets() }`.
 pub(super) fn remove(binding: &Rc<LogBinding>, call: &Call) -> Result<Answer, Fault> {
     let log = Arc::clone(&*binding.writable()?);
-    let state = Arc::new(Mutex::new(State::Wished(log, wish(call)?)));
-    let work = Rc::new(Work { state, care: Arc::default() });
-    let properties = || {
-        object(
-            call.env,
-            &[
-                (c"step", function(call.env, &work, step)?),
-                (c"result", function(call.env, &work, result)?),
-                (c"offsets", function(call.env, &work, removed_offsets)?),
-                (c"progress", function(call.env, &work, progress)?),
-                (
-                    c"abort",
-                    function(call.env, &work, |work, _| {
-                        work.care.abort();
-                        Ok(Answer::Undefined)
-                    })?,
-                ),
-            ],
-        )
+    let steps = Steps::new(Work::Wished(log, wish(call)?));
+    let bound = || {
+        let more = vec![
+            (c"result", function(call.env, &steps, result)?),
+            (c"offsets", function(call.env, &steps, removed_offsets)?),
+        ];
+        steps.bind(call.env, more)
     };
-    properties().map(Answer::Value).map_err(|error: napi::Error| Fault::invalid(error.reason))
+    made(bound())
 }
 
-/// Does the next segment on another thread; false when all is done.
-fn step(work: &Rc<Work>, call: &Call) -> Result<Answer, Fault> {
-    let (state, care) = (Arc::clone(&work.state), Arc::clone(&work.care));
-    let step = move || state.lock().unwrap_or_else(PoisonError::into_inner).step(&care);
-    call.value(promise(step, |env, more: bool| crate::raw::value(env.raw(), more).map(Made)))
+fn result(steps: &Rc<Steps<Work>>, call: &Call) -> Result<Answer, Fault> {
+    let work = steps.work();
+    let removed = if let Work::Begun(removal) = &*work { removal.removed() } else { varve_log::Removed::default() };
+    made(report::removed_messages(Env::from_raw(call.env), removed))
 }
 
-fn result(work: &Rc<Work>, call: &Call) -> Result<Answer, Fault> {
-    let state = work.state.lock().unwrap_or_else(PoisonError::into_inner);
-    let removed = if let State::Begun(removal) = &*state { removal.removed() } else { varve_log::Removed::default() };
-    made(report::removed_messages(&Env::from_raw(call.env), removed))
-}
-
-fn removed_offsets(work: &Rc<Work>, call: &Call) -> Result<Answer, Fault> {
-    let state = work.state.lock().unwrap_or_else(PoisonError::into_inner);
-    let removed = if let State::Begun(removal) = &*state { removal.offsets().to_vec() } else { Vec::new() };
+fn removed_offsets(steps: &Rc<Steps<Work>>, call: &Call) -> Result<Answer, Fault> {
+    let work = steps.work();
+    let removed = if let Work::Begun(removal) = &*work { removal.offsets().to_vec() } else { Vec::new() };
     made(offsets(Env::from_raw(call.env), removed))
-}
-
-fn progress(work: &Rc<Work>, call: &Call) -> Result<Answer, Fault> {
-    let Progress { bytes, total_bytes, segments, total_segments } = work.care.progress();
-    if let Some(table) = call.doubles(0).and_then(|table| table.first_chunk_mut()) {
-        *table = [bytes as f64, total_bytes as f64, segments as f64, total_segments as f64];
-    }
-    Ok(Answer::Undefined)
 }

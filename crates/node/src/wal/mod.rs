@@ -16,7 +16,7 @@ use varve_wal::{Handle, Wal, WalReader};
 use self::options::NativeWalOptions;
 use crate::argument::{absolute, answer, done, index, optional_index};
 use crate::fault::Fault;
-use crate::handle::{Binding, Engine, bind as bind_any, made};
+use crate::handle::{Binding, Engine, Hold, bind_records, made};
 use crate::raw::{Answer, Call, Made, function, object};
 use crate::report;
 use crate::task::{Job, promise};
@@ -26,8 +26,9 @@ pub type WalBinding = Binding<Wal>;
 
 impl Engine for Wal {
     type Reader = WalReader;
+    type Heart = Self;
 
-    fn records(self: &Arc<Self>) -> &Arc<Self> {
+    fn heart(self: &Arc<Self>) -> &Arc<Self> {
         self
     }
 }
@@ -49,7 +50,7 @@ pub fn open_wal_sync(env: Env, dir: String, options: NativeWalOptions) -> napi::
 
 fn bind(env: &Env, handle: Handle, dir: &Path) -> napi::Result<Made> {
     let raw = env.raw();
-    let (binding, mut properties) = bind_any(env, handle, dir)?;
+    let (binding, mut properties) = bind_records(env, Hold::Own(handle), dir)?;
     properties.extend([
         (c"append", function(raw, &binding, append)?),
         (c"appendPacked", function(raw, &binding, append_packed)?),

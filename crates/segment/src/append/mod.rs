@@ -4,8 +4,8 @@
 //! ([`Appender::capture`]).
 
 mod look;
-mod rest;
 mod reserve;
+mod rest;
 mod rotate;
 mod sync;
 

@@ -99,7 +99,8 @@ impl Appender {
         if self.file.is_none() {
             return true;
         }
-        if !self.is_durable() || self.captured != self.bound() || !self.ready.is_empty() || self.failure.get().is_some() {
+        if !self.is_durable() || self.captured != self.bound() || !self.ready.is_empty() || self.failure.get().is_some()
+        {
             return false;
         }
         if !self.preparer.rest() {

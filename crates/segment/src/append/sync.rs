@@ -15,6 +15,10 @@ const MOST_UNSYNCED: usize = 64;
 /// More than these are waited for.
 const MOST_OPEN: usize = 256;
 
+/// The same of one of many logs.
+const FEW_UNSYNCED: usize = 1;
+const FEW_OPEN: usize = 4;
+
 /// What a sync has to do, and what it will have made durable then.
 #[derive(Debug)]
 pub struct Captured {
@@ -144,11 +148,11 @@ impl Appender {
 
     /// True if so many files wait that nothing more should be added before they are synced: a process has so many descriptors.
     pub fn needs_sync(&self) -> bool {
-        self.unsynced.len() > MOST_OPEN
+        self.unsynced.len() > if self.options.thrifty { FEW_OPEN } else { MOST_OPEN }
     }
 
     /// True if so many files wait for a sync that one should be made soon.
     pub fn wants_sync(&self) -> bool {
-        self.unsynced.len() > MOST_UNSYNCED
+        self.unsynced.len() > if self.options.thrifty { FEW_UNSYNCED } else { MOST_UNSYNCED }
     }
 }

@@ -193,7 +193,11 @@ fn look(
     };
     walk.survey.last_id = walk.survey.ids.last().copied().unwrap_or(0);
     for name in &walk.names {
-        if let FileName::Torn { segment, .. } | FileName::Lost { segment, .. } | FileName::Sidecar(segment) | FileName::Producers(segment) = name {
+        if let FileName::Torn { segment, .. }
+        | FileName::Lost { segment, .. }
+        | FileName::Sidecar(segment)
+        | FileName::Producers(segment) = name
+        {
             walk.survey.last_id = walk.survey.last_id.max(*segment);
         }
     }

@@ -281,19 +281,14 @@ impl Walk<'_> {
             }
             // Else the footer is believed, as that of any segment that is known to be durable: damage is met by who reads it.
         }
-        // What a truncation leaves stands: it keeps only what had been whole. A recovery cuts all of a batch that is not ended: one before its cut is lost.
-        let unended = self.open_batch.filter(|batch| !on_purpose && batch.index < first_index);
-        if self.skip && unended.is_some() {
+        // What a cut leaves stands: a truncation keeps only what had been whole, and may be gone by now itself. Who goes on behind damage has lost a batch
+        // that is not ended before the cut of a recovery.
+        if self.skip && !on_purpose && self.open_batch.is_some_and(|batch| batch.index < first_index) {
             self.lose_open_batch(first_index);
         }
         self.open_batch = None;
         if self.survey.stop.is_some_and(|stop| stop.index >= first_index) {
             self.survey.stop = None;
-        }
-        if let Some(batch) =
-            unended.filter(|batch| !self.skip && self.survey.stop.is_none_or(|stop| stop.at > batch.at))
-        {
-            self.survey.stop = Some(Place { at: batch.at, index: batch.index, reason: "a batch is not ended" });
         }
         if let Some(piece) = self.survey.pieces.last().filter(|_| damaged) {
             self.stop_at(Bound { segment: piece.header.id, position: piece.end }, "frames are missing before the cut");

@@ -243,9 +243,8 @@ impl Follower {
         }
         let all = self.set.all();
         let cuts = all.iter().map(|segment| &segment.header).filter(|header| header.id > id && header.is_cut());
-        // Where the cut itself has been removed since, all that is left came behind it.
-        let first = || all.first().map_or(0, |segment| segment.header.first_index);
-        cuts.map(|header| header.first_index).min().unwrap_or_else(first)
+        // Where the cut itself has been removed since, nobody knows how far back it went.
+        cuts.map(|header| header.first_index).min().unwrap_or(0)
     }
 
     fn active_is_there(&self) -> Result<bool> {

@@ -340,3 +340,26 @@ fn a_repair_keeps_nothing_behind_a_lost_beginning_that_only_a_later_state_tells_
     let wal = open(&machine, false).unwrap();
     assert_eq!((report.kept_entries, wal.stats().entries, wal.first_index()), (0, 0, 0));
 }
+
+#[test]
+fn what_was_durable_before_a_cut_that_is_gone_says_nothing_of_what_comes_after() {
+    let machine = SimMachine::new(1);
+    let wal = open(&machine, false).unwrap();
+    for i in 0..6_u8 {
+        wal.append(&[i; 100], None).unwrap();
+    }
+    wal.sync().unwrap();
+    let follower = follow(&machine);
+    wal.truncate_after(2).unwrap();
+    wal.append(&[7; 100], None).unwrap();
+    wal.rotate().unwrap();
+    // With it goes the segment that cut the log.
+    wal.truncate_before(3).unwrap();
+    wal.append(&[8; 100], None).unwrap();
+    wal.append(&[9; 100], None).unwrap();
+    wal.flush().unwrap();
+    machine.run_watches();
+    assert_eq!((follower.first_index(), follower.next_index()), (3, 5));
+    let told = follower.durable_index();
+    assert!(told <= wal.durable_index(), "{told} is told to be durable");
+}

@@ -82,7 +82,8 @@ fn behind_a_header(input: &mut Input<'_>, built: bool) {
     let mut written = Written::default();
     if built {
         bytes.resize(usize::try_from(capacity).unwrap_or(0), 0);
-        let state = State { first_index, commit: 0, durable: Default::default(), codec: "bytes".into(), engine: Vec::new() };
+        let state =
+            State { first_index, commit: 0, durable: Default::default(), codec: "bytes".into(), engine: Vec::new() };
         let kind = FrameKind::Control;
         let place = FramePlace {
             salt: SALT,

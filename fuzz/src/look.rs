@@ -6,7 +6,8 @@ use std::sync::Arc;
 use varve_io::sim::SimMachine;
 use varve_io::{Change, Machine};
 use varve_wal::{
-    Care, CheckReport, ErrorCode, Fill, Result, TABLE_LEN, Wal, WalOptions, check, markers, recover, salvage, stat,
+    Care, CheckReport, ErrorCode, Fill, Result, TABLE_LEN, Wal, WalOptions, check, first_of, markers, recover, salvage,
+    stat,
 };
 
 use crate::base::{DIR, Files, files, machine, options};
@@ -190,7 +191,10 @@ fn reads(wal: &Arc<Wal>, records: &Records, by: &str) {
     assert!(walked.is_ok(), "{by} that was closed fails at a read");
     let same = held.iter().zip(records).take_while(|(one, other)| one == other).count();
     let (there, wanted) = (held.get(same..), records.get(same..));
-    assert!(held == *records, "{by} that was closed holds, from its record {same} on, {there:?} in place of {wanted:?}");
+    assert!(
+        held == *records,
+        "{by} that was closed holds, from its record {same} on, {there:?} in place of {wanted:?}"
+    );
 }
 
 /// Reads all in order, and some one by one; each must be one that was written, at its index.
@@ -241,7 +245,7 @@ fn walk(wal: &Arc<Wal>, mut each: impl FnMut(u64, &[u8])) -> std::result::Result
         match reader.fill(&mut slab, &mut table).map_err(failed)? {
             Fill::Records(0) => return Ok(()),
             Fill::Records(count) => {
-                let first = u64::from(table[TABLE_LEN - 2]) | u64::from(table[TABLE_LEN - 1]) << 32;
+                let first = first_of(&table);
                 for (index, ends) in (first..).zip(table.as_chunks::<2>().0.iter().take(count)) {
                     each(index, &slab[ends[0] as usize..ends[1] as usize]);
                 }

@@ -23,7 +23,8 @@ fn frames() -> Vec<(String, Vec<u8>)> {
         distance: 0,
     };
     let framed = [&[0][..], &place_frame(&place, b"eight.."), b"eight..", &[0]].concat();
-    let state = State { first_index: 3, commit: 4, durable: Default::default(), codec: "bytes".into(), engine: Vec::new() };
+    let state =
+        State { first_index: 3, commit: 4, durable: Default::default(), codec: "bytes".into(), engine: Vec::new() };
     let mut seeds = vec![
         ("raw-frame".into(), framed),
         ("raw-state".into(), [&[0][..], &state.encode()].concat()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use varve_codec::{Codec, is_kept};
 use varve_format::{BadEntry, Body, Entry as Stored, Group, GroupBuilder, Headers, MAX_GROUP, Provenance, Single};
-use varve_wal::{Fill, TABLE_LEN, Wal};
+use varve_wal::{Fill, TABLE_LEN, Wal, places};
 
 use crate::error::{Error, Result};
 use crate::options::Compression;
@@ -211,9 +211,8 @@ pub(crate) fn each(wal: &Arc<Wal>, from: u64, next: u64, mut read: impl FnMut(u6
             Fill::Records(0) => return Ok(()),
             Fill::Records(count) => count,
         };
-        let first = u64::from(table[TABLE_LEN - 2]) | u64::from(table[TABLE_LEN - 1]) << 32;
-        for (index, place) in (first..).zip(table.as_chunks::<2>().0.iter().take(count)) {
-            read(index, slab.get(place[0] as usize..place[1] as usize).unwrap_or_default())?;
+        for (index, place) in places(&table, count) {
+            read(index, slab.get(place).unwrap_or_default())?;
         }
     }
 }

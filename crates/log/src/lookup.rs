@@ -7,7 +7,7 @@ use varve_format::{BadEntry, Body, Entry, Group, GroupHead, Provenance};
 
 use crate::entry::{self, Message};
 use crate::error::{Error, Result};
-use crate::outline::{Located, STEP};
+use crate::outline::Located;
 use crate::sealed::corrupt;
 use crate::tail::Tail;
 use crate::writer::Log;
@@ -38,28 +38,28 @@ impl Log {
     pub(crate) fn locate(&self, offset: u64) -> Result<Option<Place>> {
         loop {
             if offset < self.active_base.load(Ordering::Acquire)
-                && let Some(sealed) = self.sealed.find(offset)
+                && let Some(place) = self.locate_sealed(offset)?
             {
-                let outline = self.sealed.outline(&self.wal, &sealed)?;
-                return Ok(outline.find(offset).map(|found| place(sealed.segment.header.first_index, found)));
+                return Ok(Some(place));
             }
             let tail = self.tail.lock();
             // It may have been sealed since.
             if offset >= self.active_base.load(Ordering::Acquire) || self.sealed.find(offset).is_none() {
-                let first = tail.segment.header.first_index;
-                return Ok(tail.outline.find(offset).map(|found| place(first, found)));
+                return Ok(tail.locate(offset));
             }
         }
     }
 
     /// The same, for who has the tail.
     pub(crate) fn locate_in(&self, tail: &Tail, offset: u64) -> Result<Option<Place>> {
-        if let Some(sealed) = self.sealed.find(offset) {
-            let outline = self.sealed.outline(&self.wal, &sealed)?;
-            return Ok(outline.find(offset).map(|found| place(sealed.segment.header.first_index, found)));
-        }
-        let first = tail.segment.header.first_index;
-        Ok(tail.outline.find(offset).map(|found| place(first, found)))
+        Ok(self.locate_sealed(offset)?.or_else(|| tail.locate(offset)))
+    }
+
+    /// The same, in the segments that are sealed.
+    fn locate_sealed(&self, offset: u64) -> Result<Option<Place>> {
+        let Some(sealed) = self.sealed.find(offset) else { return Ok(None) };
+        let outline = self.sealed.outline(&self.wal, &sealed)?;
+        Ok(outline.find(offset).map(|found| place(sealed.segment.header.first_index, found)))
     }
 
     /// First offset of the entry at `index`, if it is there.
@@ -308,8 +308,13 @@ enum Looked<R> {
     Missing,
 }
 
+impl Tail {
+    /// The first entry of the active segment that holds `offset`, or offsets behind it.
+    fn locate(&self, offset: u64) -> Option<Place> {
+        self.outline.find(offset).map(|found| place(self.segment.header.first_index, found))
+    }
+}
+
 fn place(first: u64, found: Located) -> Place {
     Place { index: first + found.entry, holds: found.holds }
 }
-
-const _: () = assert!(STEP <= 16, "a search by time reads few entries");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use varve_wal::{Fill as WalFill, TABLE_LEN, Table, WalReader};
+use varve_wal::{Fill as WalFill, TABLE_LEN, Table, WalReader, first_of};
 
 use varve_format::{Body, Entry, Message};
 
@@ -272,8 +272,7 @@ impl LogReader {
     }
 
     fn index_at(&self, at: usize) -> u64 {
-        let first = u64::from(self.table[TABLE_LEN - 2]) | u64::from(self.table[TABLE_LEN - 1]) << 32;
-        first + at as u64
+        first_of(&self.table) + at as u64
     }
 
     /// Puts the messages of the next entry, or what is left of it, into `rows`.

@@ -83,10 +83,15 @@ impl Sealed {
 
     /// Puts `segments` in the place of all.
     pub(crate) fn replace(&self, segments: Vec<Arc<SealedSegment>>) {
+        self.put(segments);
+        self.outline_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// The same, where most of them stay, and what is known of them.
+    fn put(&self, segments: Vec<Arc<SealedSegment>>) {
         let mut table = Table::default();
         segments.into_iter().for_each(|segment| table.push(segment));
         self.change(|there| *there = table);
-        self.outline_bytes.store(0, Ordering::Relaxed);
     }
 
     /// Puts a segment that was rewritten in the place of the one with its id.
@@ -97,13 +102,13 @@ impl Sealed {
             if one.segment.header.id == segment.header.id { Arc::clone(&sealed) } else { Arc::clone(one) }
         };
         let all = self.with(|table| table.segments.iter().map(replaced).collect());
-        self.replace(all);
+        self.put(all);
     }
 
     /// Takes out those with lower ids.
     pub(crate) fn drop_below(&self, id: u64) {
         let left: Vec<_> = self.all().into_iter().filter(|one| one.segment.header.id >= id).collect();
-        self.replace(left);
+        self.put(left);
     }
 
     /// All of them.
@@ -113,7 +118,7 @@ impl Sealed {
 
     /// First offset of the segment with this id.
     pub(crate) fn base_of(&self, id: u64) -> u64 {
-        self.all().into_iter().find(|one| one.segment.header.id == id).map_or(0, |one| one.base)
+        self.with(|table| table.segments.iter().find(|one| one.segment.header.id == id).map_or(0, |one| one.base))
     }
 
     /// Their messages.
@@ -203,7 +208,7 @@ fn write_digest(wal: &Wal, segment: &Arc<Segment>, digest: &Digest) {
         let name = FileName::Digest(id);
         let _derived = there.replace_derived(name, &bytes);
         if segment.is_retired() {
-            let _removed_by_the_next_open = there.remove_derived(name);
+            let _removed_by_the_next_open = there.unlink(name);
         }
     }));
 }

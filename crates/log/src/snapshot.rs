@@ -172,11 +172,11 @@ impl Log {
         let before = others.iter().copied().find(|other| *other < id).filter(|_| !alone);
         let gone: Vec<u64> = others.into_iter().filter(|other| Some(*other) != before).collect();
         for other in &gone {
-            directory.remove_derived(FileName::Producers(*other))?;
+            directory.unlink(FileName::Producers(*other))?;
         }
         if alone || gone.iter().any(|other| *other > id) {
             // What they tell is wrong.
-            directory.sync_names()?;
+            directory.sync()?;
         }
         Ok(id)
     }

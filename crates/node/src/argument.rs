@@ -19,6 +19,18 @@ pub fn micros(millis: f64) -> Option<i64> {
     (millis.abs() <= 8.64e15).then_some(micros)
 }
 
+/// An option that is a whole number, if it is given.
+pub fn count(name: &str, value: Option<f64>) -> Result<Option<u64>, Fault> {
+    let bad = |value| Fault::out_of_bounds(format!("{name} is a whole number that is not negative, and not {value}"));
+    value.map(|value| whole(value).ok_or_else(|| bad(value))).transpose()
+}
+
+/// An option that is a span of milliseconds, in microseconds, if it is given.
+pub fn span(name: &str, millis: Option<f64>) -> Result<Option<i64>, Fault> {
+    let micros = |millis: u64| i64::try_from(millis.saturating_mul(1000)).unwrap_or(i64::MAX);
+    Ok(count(name, millis)?.map(micros))
+}
+
 /// An index, offset or count, or nothing, as a number of JavaScript.
 #[inline]
 pub fn answer(index: u64) -> Answer {

@@ -3,6 +3,7 @@
 //! Copying first and walking the copy is twice as fast as walking cold pages and then copying; and what has been verified
 //! is what is handed out, whatever happens to the file meanwhile.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use varve_format::{BadFrame, FRAME_HEADER_LEN, Frame, FrameKind};
@@ -19,6 +20,18 @@ pub const TABLE_LEN: usize = 2 * FILL_RECORDS + 2;
 
 /// Where the records are in the slab: `[2i]` and `[2i + 1]` are start and end of the i-th, the last two entries the lower and upper 32 bits of the index of the first.
 pub type Table = [u32; TABLE_LEN];
+
+/// Index of the first record of a table.
+#[inline]
+pub fn first_of(table: &Table) -> u64 {
+    u64::from(table[TABLE_LEN - 2]) | u64::from(table[TABLE_LEN - 1]) << 32
+}
+
+/// The first `count` records of a table: the index of each, and where it is in the slab.
+pub fn places(table: &Table, count: usize) -> impl Iterator<Item = (u64, Range<usize>)> {
+    let ranges = table.as_chunks::<2>().0.iter().take(count).map(|[start, end]| *start as usize..*end as usize);
+    (first_of(table)..).zip(ranges)
+}
 
 /// Outcome of a fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -147,11 +147,13 @@ impl Directory {
         Ok(self.machine.rename(&self.file(from), &self.file(to))?)
     }
 
-    pub(crate) fn unlink(&self, name: FileName) -> Result<()> {
+    /// Removes one of its files.
+    pub fn unlink(&self, name: FileName) -> Result<()> {
         Ok(self.machine.unlink(&self.file(name))?)
     }
 
-    pub(crate) fn sync(&self) -> Result<()> {
+    /// Makes all names created, renamed and removed in it so far durable.
+    pub fn sync(&self) -> Result<()> {
         Ok(self.machine.sync_dir(&self.path)?)
     }
 
@@ -173,16 +175,6 @@ impl Directory {
         }
         self.rename(temporary, name)?;
         self.sync()
-    }
-
-    /// Makes all names created, renamed and removed in it so far durable.
-    pub fn sync_names(&self) -> Result<()> {
-        self.sync()
-    }
-
-    /// Removes a derived file.
-    pub fn remove_derived(&self, name: FileName) -> Result<()> {
-        self.unlink(name)
     }
 
     /// The first bytes of a derived file, at most `most`; `None` where it cannot be read.

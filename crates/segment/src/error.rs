@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// Outcome of an operation on segments.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of the substrate. Cheap to clone: a sticky failure hands the same one to many callers.
 #[derive(Debug, Clone)]

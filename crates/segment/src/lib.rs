@@ -39,7 +39,7 @@ mod to_come;
 pub use append::{Appender, BUFFER_LEN, Captured};
 pub use care::{Care, Progress};
 pub use copy::{Copied, CopyOptions, Source, copy_log};
-pub use cursor::{Cursor, FILL_RECORDS, Fill, TABLE_LEN, Table};
+pub use cursor::{Cursor, FILL_RECORDS, Fill, TABLE_LEN, Table, first_of, places};
 pub use directory::Directory;
 pub use durable::{DurableFile, DurablePlace};
 pub use error::{Error, ErrorCode, Result};

@@ -429,11 +429,10 @@ impl Segment {
     }
 
     fn read_sidecar(&self) -> Option<Vec<u32>> {
-        let file = self.directory.open(FileName::Sidecar(self.header.id), Access::Read).ok()?;
-        let len = usize::try_from(file.len().ok()?).ok().filter(|len| *len as u64 <= self.header.capacity)?;
-        let mut bytes = vec![0; len];
-        let read = file.read_at(&mut bytes, 0).ok()?;
-        let sidecar = Sidecar::decode(&bytes[..read], &self.header)?;
+        // One that is longer than its segment is none: a byte too many is not a multiple of an entry.
+        let most = self.header.capacity + 1;
+        let bytes = self.directory.read_derived(FileName::Sidecar(self.header.id), most)?;
+        let sidecar = Sidecar::decode(&bytes, &self.header)?;
         let fits = sidecar.positions.len() as u64 == self.records() && sidecar.data_end == self.end()?.data_end;
         fits.then_some(sidecar.positions)
     }

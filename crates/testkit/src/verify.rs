@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use varve_wal::{Fill, TABLE_LEN, Wal, WalReader};
+use varve_wal::{Fill, TABLE_LEN, Wal, WalReader, first_of};
 
 use crate::failure::Failure;
 use crate::model::{Model, Point};
@@ -30,7 +30,7 @@ pub(crate) fn read_on(
         match reader.fill(&mut slab, &mut table)? {
             Fill::Records(0) => return Ok(()),
             Fill::Records(count) => {
-                let first = u64::from(table[TABLE_LEN - 2]) | u64::from(table[TABLE_LEN - 1]) << 32;
+                let first = first_of(&table);
                 for (index, ends) in (first..).zip(table.as_chunks::<2>().0.iter().take(count)) {
                     each(index, slab.get(ends[0] as usize..ends[1] as usize).unwrap_or_default())?;
                 }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use varve_format::EngineKind;
 use varve_io::Machine;
-use varve_segment::{Care, Cursor, Directory, Error as SegmentError, Fill, Remains, TABLE_LEN, remains};
+use varve_segment::{Care, Directory, Error as SegmentError, Remains, remains};
 
 use crate::error::{Error, Result};
 use crate::options::WalOptions;
 use crate::recover::RecoverReport;
 use crate::writer::Wal;
 
-const SLAB: usize = 256 << 10;
 /// Segments of the copy, unless those of the log were larger.
 const SEGMENT_SIZE: u64 = 16 << 20;
 
@@ -84,39 +83,15 @@ fn copy(target: &Directory, found: &Remains, care: &Care) -> Result<u64> {
 
 fn copy_records(wal: &Arc<Wal>, found: &Remains, care: &Care) -> Result<u64> {
     let mut kept = 0;
-    let next = |wal: &Arc<Wal>| wal.next_index();
-    if let Some(first) = found.set.find(found.first_index) {
-        let position = first.position_from(found.first_index)?;
-        let mut cursor = Cursor::new(first, position, found.first_index);
-        let (mut slab, mut table, mut segment) = (vec![0; SLAB], [0; TABLE_LEN], 0);
-        loop {
-            let filled = cursor.fill(&found.set, found.next_index, &mut slab, &mut table, |_, _, _| 0)?;
-            let count = match filled {
-                Fill::Needs(bytes) => {
-                    slab.resize(bytes, 0);
-                    continue;
-                }
-                Fill::Records(0) => break,
-                Fill::Records(count) => count,
-            };
-            let index = u64::from(table[TABLE_LEN - 2]) | u64::from(table[TABLE_LEN - 1]) << 32;
-            if index > next(wal) {
-                wal.skip_to(index)?;
-            }
-            for place in table.as_chunks::<2>().0.iter().take(count) {
-                wal.append(&slab[place[0] as usize..place[1] as usize], None)?;
-            }
-            kept += count as u64;
-            let id = cursor.segment().header.id;
-            if id != segment {
-                segment = id;
-                if care.is_aborted() {
-                    return Err(SegmentError::Aborted.into());
-                }
-            }
+    found.each_record(found.first_index, found.next_index, care, |_, index, record| -> Result<()> {
+        if index > wal.next_index() {
+            wal.skip_to(index)?;
         }
-    }
-    if found.next_index > next(wal) {
+        wal.append(record, None)?;
+        kept += 1;
+        Ok(())
+    })?;
+    if found.next_index > wal.next_index() {
         wal.skip_to(found.next_index)?;
     }
     Ok(kept)

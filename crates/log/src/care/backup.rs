@@ -29,7 +29,7 @@ impl Log {
             target.replace_durably(FileName::Producers(id), &bytes)?;
         }
         for old in snapshot::names(&target)?.into_iter().skip(2) {
-            target.remove_derived(FileName::Producers(old))?;
+            target.unlink(FileName::Producers(old))?;
         }
         Ok(BackupReport { position, ..report })
     }

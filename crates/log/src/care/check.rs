@@ -8,7 +8,6 @@ use varve_io::Machine;
 use varve_segment::{Care, Directory, FileName, Inspection, Remains, Segment, remains};
 use varve_wal::{CheckReport, Damage, WalOptions};
 
-use super::intact::each_intact;
 use super::log_state;
 use crate::entry;
 use crate::error::{Error, Result};
@@ -170,7 +169,7 @@ fn look(directory: &Directory, found: &Remains, care: &Care) -> Result<(u64, Vec
     open_tables(&mut look, &state, log)?;
     let next = if found.found.ok { found.next_index.min(found.found.next_index) } else { found.next_index };
     let mut body = Vec::new();
-    each_intact(found, found.first_index, next, care, |segment, index, payload| {
+    found.each_record(found.first_index, next, care, |segment, index, payload| -> Result<()> {
         look.entry(segment, index, payload, &state, &mut body);
         Ok(())
     })?;

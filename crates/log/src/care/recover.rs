@@ -58,13 +58,13 @@ pub fn recover(machine: Arc<dyn Machine>, dir: &Path, care: &Care) -> Result<Rec
 /// Key tables and snapshots of producers would go on telling of messages that are cut off.
 fn forget_derived(directory: &Directory) -> Result<()> {
     for id in snapshot::names(directory)? {
-        directory.remove_derived(FileName::Producers(id))?;
+        directory.unlink(FileName::Producers(id))?;
     }
     for name in directory.names()? {
         if matches!(name, FileName::KeyTable { .. } | FileName::PreparedKeyTable(_)) {
-            directory.remove_derived(name)?;
+            directory.unlink(name)?;
         }
     }
-    directory.sync_names()?;
+    directory.sync()?;
     Ok(())
 }

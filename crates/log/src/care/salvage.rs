@@ -8,7 +8,6 @@ use varve_io::Machine;
 use varve_segment::{Care, Directory, FileName, Remains};
 use varve_wal::{RecoverReport, Wal, WalOptions, salvage_of};
 
-use super::intact::each_intact;
 use super::log_state;
 use crate::entry;
 use crate::error::Result;
@@ -58,7 +57,7 @@ fn copy_entries(wal: &Arc<Wal>, source: &Directory, found: &Remains, state: &mut
     let before = snapshot::newest(source, id, |_| None)?;
     let (mut producers, from) = before.as_ref().map_or_else(Default::default, |one| (Producers::of(one), one.offset));
     let (mut kept, mut expected, mut end) = (0, found.first_index, 0);
-    each_intact(found, found.first_index, found.next_index, care, |_, index, payload| {
+    found.each_record(found.first_index, found.next_index, care, |_, index, payload| -> Result<()> {
         pass_over_lost(wal, found, expected, index)?;
         expected = index + 1;
         let invalid = |reason: &str| crate::error::Error::invalid(format!("entry {index}: {reason}"));

@@ -7,7 +7,7 @@ use varve_log::{Codec, Compression, Conditions, Input, Producer};
 use super::LogBinding;
 use crate::argument::{answer, micros, whole};
 use crate::fault::Fault;
-use crate::handle::MACHINE;
+use crate::handle::{Binding, Engine, MACHINE};
 use crate::raw::{Answer, Call, SCRATCH};
 
 /// Words of a message of a batch: where its key ends in the data, its headers, its value, and what it has.
@@ -16,15 +16,18 @@ const HAS_KEY: u32 = 1;
 const HAS_VALUE: u32 = 2;
 
 /// Microseconds of a time of JavaScript.
-pub fn time(millis: f64) -> Result<i64, Fault> {
+fn time(millis: f64) -> Result<i64, Fault> {
     micros(millis)
         .ok_or_else(|| Fault::out_of_bounds(format!("a time is a number that a Date can hold, and not {millis}")))
 }
 
-/// `append(value, key?, time?)`.
+/// Hands the message of `append(value, key?, time?)` to `add`.
 #[inline]
-pub(super) fn append(binding: &Rc<LogBinding>, call: &Call) -> Result<Answer, Fault> {
-    let log = binding.writable()?;
+pub fn message<E: Engine, R>(
+    binding: &Binding<E>,
+    call: &Call,
+    add: impl FnOnce(&Input<'_>) -> varve_log::Result<R>,
+) -> Result<R, Fault> {
     let mut scratch = binding.scratch.borrow_mut();
     let [values, keys] = &mut *scratch;
     let (value, key) = (call.part(0, values, "a value")?, call.part(1, keys, "a key")?);
@@ -34,23 +37,38 @@ pub(super) fn append(binding: &Rc<LogBinding>, call: &Call) -> Result<Answer, Fa
         headers: &[],
         time: call.number(2).map_or_else(|| Ok(MACHINE.now_micros()), time)?,
     };
-    let offset = log.append(&input)?;
+    let added = add(&input)?;
     if values.capacity() > SCRATCH || keys.capacity() > SCRATCH {
         scratch.iter_mut().for_each(|scratch| *scratch = Vec::with_capacity(SCRATCH));
     }
-    Ok(answer(offset))
+    Ok(added)
+}
+
+/// `append(value, key?, time?)`.
+#[inline]
+pub(super) fn append(binding: &Rc<LogBinding>, call: &Call) -> Result<Answer, Fault> {
+    let log = binding.writable()?;
+    Ok(answer(message(binding, call, |input| log.append(input))?))
+}
+
+/// Hands the messages of `appendBatch(data, rows, times, conditions?)`, their rows and the conditions to `add`.
+pub fn batch<R>(
+    call: &Call,
+    add: impl FnOnce(Vec<Input<'_>>, &[u32], &Conditions) -> Result<R, Fault>,
+) -> Result<R, Fault> {
+    let bad = || Fault::invalid("a batch is a Uint8Array, a Uint32Array and a Float64Array".into());
+    let data = call.bytes(0)?.ok_or_else(bad)?;
+    let rows = call.words(1)?.ok_or_else(bad)?;
+    let times = call.numbers(2)?.ok_or_else(bad)?;
+    let conditions = call.numbers(3)?.map_or_else(|| Ok(Conditions::default()), |given| conditions(&given))?;
+    add(inputs(&data, &rows, &times)?, &rows, &conditions)
 }
 
 /// `appendBatch(data, rows, times, conditions?)`: `rows[0]` messages, each of four words behind that: where its key ends in the data, its headers, its
 /// value, one behind the other; and bit 0: it has a key, bit 1: it has a value. A time that is NaN is now.
 pub(super) fn append_batch(binding: &Rc<LogBinding>, call: &Call) -> Result<Answer, Fault> {
     let log = binding.writable()?;
-    let bad = || Fault::invalid("a batch is a Uint8Array, a Uint32Array and a Float64Array".into());
-    let data = call.bytes(0)?.ok_or_else(bad)?;
-    let rows = call.words(1)?.ok_or_else(bad)?;
-    let times = call.numbers(2)?.ok_or_else(bad)?;
-    let conditions = call.numbers(3)?.map_or_else(|| Ok(Conditions::default()), |given| conditions(&given))?;
-    Ok(answer(log.append_batch(&inputs(&data, &rows, &times)?, &conditions)?))
+    batch(call, |inputs, _, conditions| Ok(answer(log.append_batch(&inputs, conditions)?)))
 }
 
 /// `sizeOf(data, rows)`: of the one message in it.
@@ -64,7 +82,7 @@ pub(super) fn size_of(binding: &Rc<LogBinding>, call: &Call) -> Result<Answer, F
 }
 
 /// The messages of a batch: see [`append_batch`].
-pub fn inputs<'d>(data: &'d [u8], rows: &[u32], times: &[f64]) -> Result<Vec<Input<'d>>, Fault> {
+fn inputs<'d>(data: &'d [u8], rows: &[u32], times: &[f64]) -> Result<Vec<Input<'d>>, Fault> {
     let outside = || Fault::out_of_bounds("a row of a batch lies outside of its data".into());
     let (count, rows) = rows.split_first().ok_or_else(outside)?;
     let count = *count as usize;
@@ -90,7 +108,7 @@ pub fn inputs<'d>(data: &'d [u8], rows: &[u32], times: &[f64]) -> Result<Vec<Inp
 }
 
 /// Expected offset; producer's id, epoch and sequence; leader's epoch; codec and level. What is NaN is not given.
-pub fn conditions(given: &[f64]) -> Result<Conditions, Fault> {
+fn conditions(given: &[f64]) -> Result<Conditions, Fault> {
     let [expected, id, epoch, sequence, leader, codec, level] = given else {
         return Err(Fault::invalid("conditions are a Float64Array of 7".into()));
     };

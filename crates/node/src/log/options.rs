@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use varve_log::{ErrorCode, Handle, LogOptions, Retention, open_shared};
 
-use crate::argument::whole;
+use crate::argument::{count, span, whole};
 use crate::fault::Fault;
 use crate::handle::MACHINE;
 
@@ -50,18 +50,12 @@ pub struct NativeLogRetention {
     pub max_messages: Option<f64>,
 }
 
-fn number(name: &str, value: Option<f64>) -> Result<Option<u64>, Fault> {
-    let bad = |value| Fault::out_of_bounds(format!("{name} is a whole number that is not negative, and not {value}"));
-    value.map(|value| whole(value).ok_or_else(|| bad(value))).transpose()
-}
-
 impl NativeLogRetention {
     fn resolve(&self) -> Result<Retention, Fault> {
-        let age = number("retention.maxAgeMs", self.max_age_ms)?;
         Ok(Retention {
-            max_age_micros: age.map(|age| i64::try_from(age.saturating_mul(1000)).unwrap_or(i64::MAX)),
-            max_bytes: number("retention.maxBytes", self.max_bytes)?,
-            max_messages: number("retention.maxMessages", self.max_messages)?,
+            max_age_micros: span("retention.maxAgeMs", self.max_age_ms)?,
+            max_bytes: count("retention.maxBytes", self.max_bytes)?,
+            max_messages: count("retention.maxMessages", self.max_messages)?,
         })
     }
 }
@@ -71,7 +65,7 @@ impl NativeLogOptions {
     pub fn resolve(&self) -> Result<LogOptions, Fault> {
         Ok(LogOptions {
             create: self.create,
-            segment_size: number("segmentSize", self.segment_size)?,
+            segment_size: count("segmentSize", self.segment_size)?,
             codec: self.codec_name.clone(),
             verify: self.verify,
             skip_damage: self.on_damage.as_deref().map(|mode| mode == "skip"),

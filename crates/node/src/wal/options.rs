@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use varve_wal::{ErrorCode, Handle, Retention, WalOptions, open_shared};
 
-use crate::argument::whole;
+use crate::argument::{count, span, whole};
 use crate::fault::Fault;
 use crate::handle::MACHINE;
 
@@ -54,29 +54,23 @@ pub struct NativeRetention {
 
 impl NativeWalOptions {
     fn resolve(&self) -> Result<WalOptions, Fault> {
-        let number = |name: &str, value: Option<f64>| {
-            let bad =
-                |value| Fault::out_of_bounds(format!("{name} is a whole number that is not negative, and not {value}"));
-            value.map(|value| whole(value).ok_or_else(|| bad(value))).transpose()
-        };
-        let marker = number("marker", self.marker)?.map(u32::try_from).transpose();
+        let marker = count("marker", self.marker)?.map(u32::try_from).transpose();
         let retention = match &self.retention {
             Some(rules) => {
                 let most = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-                let age = number("retention.maxAgeMs", rules.max_age_ms)?;
                 Some(Retention {
-                    max_age_micros: age.map(|age| i64::try_from(age.saturating_mul(1000)).unwrap_or(i64::MAX)),
-                    min_segments: number("retention.minSegments", rules.min_segments)?.map(most),
-                    max_segments: number("retention.maxSegments", rules.max_segments)?.map(most),
-                    max_bytes: number("retention.maxBytes", rules.max_bytes)?,
+                    max_age_micros: span("retention.maxAgeMs", rules.max_age_ms)?,
+                    min_segments: count("retention.minSegments", rules.min_segments)?.map(most),
+                    max_segments: count("retention.maxSegments", rules.max_segments)?.map(most),
+                    max_bytes: count("retention.maxBytes", rules.max_bytes)?,
                 })
             }
             None => None,
         };
         Ok(WalOptions {
             create: self.create,
-            segment_size: number("segmentSize", self.segment_size)?,
-            first_index: number("firstIndex", self.first_index)?,
+            segment_size: count("segmentSize", self.segment_size)?,
+            first_index: count("firstIndex", self.first_index)?,
             marker: marker.map_err(|_| Fault::out_of_bounds("marker has 32 bits".into()))?,
             codec: self.codec_name.clone(),
             verify: self.verify,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use varve_io::sim::SimMachine;
 use varve_io::{Machine, RealMachine};
-use varve_wal::{Fill, Result, TABLE_LEN, Wal, WalOptions, WalReader};
+use varve_wal::{Fill, Result, TABLE_LEN, Wal, WalOptions, WalReader, first_of};
 
 /// Where logs of simulated machines lie.
 pub const DIR: &str = "/data/log";
@@ -47,7 +47,7 @@ pub fn rest(reader: &mut WalReader, slab: usize) -> Result<Vec<(u64, Vec<u8>)>> 
         match reader.fill(&mut slab, &mut table)? {
             Fill::Records(0) => return Ok(found),
             Fill::Records(count) => {
-                let first = u64::from(table[TABLE_LEN - 2]) | u64::from(table[TABLE_LEN - 1]) << 32;
+                let first = first_of(&table);
                 let ends = table.as_chunks::<2>().0.iter().take(count);
                 found.extend((first..).zip(ends.map(|ends| slab[ends[0] as usize..ends[1] as usize].to_vec())));
             }

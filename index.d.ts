@@ -111,7 +111,10 @@ interface RecoveryReport {
     position: number;
     bytes: number;
   }[];
-  /** What is missing, where `onDamage: 'skip'` reads on behind damage; `from` and `to` are indexes. */
+  /**
+  * What is missing, where `onDamage: 'skip'` reads on behind damage; `from` and `to` are indexes. Of a message log they are offsets, those that the messages on both
+  * sides bound.
+  */
   gaps: {
     path: string;
     position: number;
@@ -160,8 +163,11 @@ interface RecordPosition {
 interface SegmentInfo {
   id: number;
   path: string;
+  /** Of its first record. Of a message log: the offset of its first message. */
   firstIndex: number;
+  /** After its last record, or message. */
   nextIndex: number;
+  /** Records in it, or messages. */
   entries: number;
   /** Bytes of the file that are used. */
   bytes: number;
@@ -641,7 +647,7 @@ interface LogReader<K = Bytes, V = Bytes> extends Disposable {
 /**
 * A message log: messages by offset, as in a partition of Kafka. Every append is given its offset at the call, in call order, and is visible at once to all readers
 * in the process, in every worker thread that opened the same directory. When it is durable is a matter of `Durability`, which belongs to the handle, as codecs,
-* `compression` and `commitGate` do. Messages are always copies: `zeroCopy` is taken, and changes nothing. Opened by `open` or `openSync`; a second open in the process shares the log, and a second process is refused.
+* `compression` and `commitGate` do. Opened by `open` or `openSync`; a second open in the process shares the log, and a second process is refused.
 */
 declare class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
   #private;
@@ -675,8 +681,7 @@ declare class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
   static check(dir: string, options?: CareOptions): Promise<CheckReport>;
   /**
   * Repairs a log in place that nobody has open (else VARVE_LOCKED): keeps all before the first damage, and sets the rest aside in `.lost` files, never deleting it.
-  * Offsets that were lost are not given again. Safe to interrupt anywhere. `salvage` keeps more, in a new directory: try it first. Its counts are of messages alone
-  * and groups of them.
+  * Offsets that were lost are not given again. Safe to interrupt anywhere. `salvage` keeps more, in a new directory: try it first. Counts are of messages.
   */
   static recover(dir: string, options?: CareOptions): Promise<RecoverReport>;
   /** Copies what is intact, before and after the damage, with its offsets, indexes and cursors into the new directory `to`. `from` is only read. Counts as `recover`. */
@@ -707,7 +712,8 @@ declare class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
   appendBatchAsync(messages: readonly MessageInput<K, V>[], options?: AppendOptions & WriteOptions): Promise<number>;
   /**
   * Some messages from `from` on, and where to go on: `max` and `maxBytes` say how many. A deleted offset reads on from the next one left. May give no message and
-  * a larger `nextOffset`. VARVE_OUT_OF_RANGE before `startOffset` and past `nextOffset`.
+  * a larger `nextOffset`. VARVE_OUT_OF_RANGE before `startOffset` and past `nextOffset`. With `zeroCopy`, messages with values of 8 KiB and more that
+  * are uncompressed and alone in their entry (appended one by one, as a rule) are views of the file; all else is copied, as is what is read on another thread.
   */
   consume(from: Seek, options?: ConsumeOptions<K> & {
     zeroCopy?: boolean;
@@ -733,7 +739,7 @@ declare class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
     to?: number;
     key?: Input<K> | null;
   }): AsyncIterableIterator<Message<K, V>>;
-  /** The cheapest way through: no object a message. */
+  /** The cheapest way through: no object a message. With `zeroCopy`, `buffer` may be of the file, as it lies there. */
   reader(options?: {
     from?: Seek;
     zeroCopy?: boolean;
@@ -799,7 +805,7 @@ declare class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
   enforceRetention(): Promise<RemoveResult>;
   /** Bytes that a message takes on disk, alone and uncompressed. */
   sizeOf(message: MessageInput<K, V>): number;
-  /** All segments, in order; those that were removed and are still held come first. Their indexes count entries, which hold one message or several. */
+  /** All segments, in order; those that were removed and are still held come first. `firstIndex` and `nextIndex` are offsets, `entries` counts messages. */
   segments(): SegmentInfo[];
   /** Keeps a segment's file where it is until disposed of, whatever is removed meanwhile. VARVE_OUT_OF_RANGE if it is not there. */
   pin(segment: number): Disposable;
@@ -861,6 +867,12 @@ declare class PartitionedLog<K = Bytes, V = Bytes> extends EventEmitter<SegmentE
   static recover(dir: string, options?: CareOptions): Promise<RecoverReport>;
   /** `Log.salvage` of every partition into the new directory `to`. `from` is only read. */
   static salvage(from: string, to: string, options?: CareOptions): Promise<RecoverReport>;
+  /** Figures of each partition of the log in `dir`, without opening it; works beside a writer. Those of a partition that has no message yet are empty. */
+  static stat(dir: string): Promise<LogStats[]>;
+  /** As `backup` of a log, of one that nobody has open (else VARVE_LOCKED). */
+  static backup(from: string, to: string, options?: CareOptions): Promise<BackupResult & {
+    positions: number[];
+  }>;
   /** Appends one message, to `partition` or to that of its key, and tells where it is. As `Log.append`. */
   append(value: Input<V> | null, key?: Input<K> | null, options?: AppendOptions & MessageFacts & {
     partition?: number;

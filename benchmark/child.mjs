@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 const task = JSON.parse(process.argv[2])
 let peer
 try {
-  peer = await import(`./peers/${task.peer}.mjs`)
+  peer = await import(`./${task.suite}/peers/${task.peer}.mjs`)
 } catch (error) {
   // Results are published: they name no directory of this machine.
   const root = fileURLToPath(new URL('..', import.meta.url))

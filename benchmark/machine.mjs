@@ -13,8 +13,8 @@ function rustVersion() {
   }
 }
 
-/** `dir`: where the data of the run lies. */
-export function describeMachine(dir) {
+/** `dir`: where the data of the run lies; `rivals`: packages whose versions matter. */
+export function describeMachine(dir, rivals = []) {
   const cpus = os.cpus()
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
   const { dependencies } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'))
@@ -27,6 +27,6 @@ export function describeMachine(dir) {
     Node: process.versions.node,
     Rust: rustVersion(),
     varve: version,
-    ...dependencies,
+    ...Object.fromEntries(rivals.map((name) => [name, dependencies[name]])),
   }
 }

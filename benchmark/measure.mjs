@@ -16,6 +16,7 @@ const now = () => Number(process.hrtime.bigint())
 /**
  * Calls `step(i)` for i = 0, 1, 2 …, each worth `each` records; first unmeasured until it is warm, then until the time or
  * the records are spent; then `finish`, whose time counts: whatever a contender still holds must have been handed over.
+ * `next` of the result: the steps ended before that record.
  */
 export async function measureSteps(task, step, { each = 1, stride = STRIDE, finish = () => {} } = {}) {
   const warm = Math.min(task.warmup, task.records >> 2)
@@ -29,7 +30,7 @@ export async function measureSteps(task, step, { each = 1, stride = STRIDE, fini
   do i = runSteps(step, i, i + stride * each, each)
   while (i < task.records && now() < end)
   await finish()
-  return { ops: i - first, ns: now() - begin }
+  return { ops: i - first, ns: now() - begin, next: i }
 }
 
 /** The same for `step(i)` that returns a promise for the `each` records from i on, which is awaited before the next. */
@@ -47,7 +48,23 @@ export async function measureAwaited(task, step, { each = 1, finish = () => {} }
     i += each
   } while (i < task.records && now() < end)
   await finish()
-  return { ops: i - first, ns: now() - begin }
+  return { ops: i - first, ns: now() - begin, next: i }
+}
+
+/** The time of `open()` alone, again and again, three times if that is not too long; the first is not counted. What it gave is closed by `close`. */
+export async function measureOpens(task, open, close) {
+  await close(await open())
+  let ops = 0
+  let ns = 0
+  const giveUp = now() + 4 * task.limit
+  while (ops === 0 || ((ops < 3 || ns < task.limit) && now() < giveUp)) {
+    const begin = now()
+    const opened = await open()
+    ns += now() - begin
+    ops++
+    await close(opened)
+  }
+  return { ops, ns }
 }
 
 /** Whole passes over what was written before: one to get warm, then as many as the time allows. `pass()` gives the records it saw. */

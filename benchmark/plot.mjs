@@ -1,7 +1,5 @@
-// For each job and size, how many times faster than its rivals varve is, on a logarithmic scale: a bar to the best of them,
+// For each job and column, how many times faster than its rivals varve is, on a logarithmic scale: a bar to the best of them,
 // a dot for each other. Plain SVG, for light and dark.
-import { jobs } from './jobs.mjs'
-import { bytes } from './report.mjs'
 
 const WIDTH = 820
 const LEFT = 290
@@ -14,12 +12,12 @@ const escape = (text) => text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&
 
 const times = (value) => (value >= 100 ? value.toFixed(0) : value.toPrecision(2))
 
-export function plot(run, summary) {
+export function plot(run, suite, summary) {
   const bars = summary.best
     .filter((one) => one.varve && one.rival)
     .map((one) => ({
       job: one.job,
-      size: one.size,
+      label: suite.label(one.column),
       varve: one.varve,
       rival: one.rival,
       faster: one.rival.minimum / one.varve.minimum,
@@ -30,16 +28,19 @@ export function plot(run, summary) {
   const highest = Math.ceil(Math.log10(Math.max(10, ...all)))
   const x = (value) => LEFT + ((Math.log10(value) - lowest) / (highest - lowest)) * (WIDTH - LEFT - RIGHT)
 
+  // Long labels need the line for themselves.
+  const isLong = bars.some(({ label }) => label.length > 10)
   const shapes = []
   let y = TOP
-  for (const job of jobs) {
+  for (const job of suite.jobs) {
     const own = bars.filter((bar) => bar.job === job.id)
     if (own.length === 0) continue
     shapes.push(`<text class="job" x="12" y="${y + BAR - 3}">${escape(job.percentiles ? 'Tail latency (p99.9)' : job.title)}</text>`)
+    if (isLong) y += BAR
     for (const bar of own) {
       const [from, to] = [Math.min(x(1), x(bar.faster)), Math.max(x(1), x(bar.faster))]
       shapes.push(
-        `<text class="size" x="${LEFT - 8}" y="${y + BAR - 3}" text-anchor="end">${bytes(bar.size)}</text>`,
+        `<text class="size" x="${LEFT - 8}" y="${y + BAR - 3}" text-anchor="end">${escape(bar.label)}</text>`,
         `<rect class="${bar.faster < 1 ? 'slower' : 'faster'}" x="${from.toFixed(1)}" y="${y}" width="${Math.max(1, to - from).toFixed(1)}" height="${BAR - 2}" rx="2"><title>${escape(`${bar.varve.label} against ${bar.rival.label}`)}</title></rect>`,
         `<text class="size" x="${WIDTH - 8}" y="${y + BAR - 3}" text-anchor="end">${times(bar.faster)} ×</text>`,
         ...bar.others.map((other) =>

@@ -55,6 +55,15 @@ export class Arguments {
     throw new UsageError(`--${name} takes a whole number from 0 on, got ${JSON.stringify(text)}`, this.#verb)
   }
 
+  /** Milliseconds since the Unix epoch. */
+  time(name: string): number | undefined {
+    const text = this.text(name)
+    if (text === undefined) return undefined
+    const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Date.parse(text)
+    if (Math.abs(value) <= 8.64e15) return value
+    throw new UsageError(`--${name} takes a time, as 2026-01-31T12:00:00Z, or milliseconds since 1970; got ${JSON.stringify(text)}`, this.#verb)
+  }
+
   choice<const C extends string>(name: string, choices: readonly C[]): C | undefined {
     const text = this.text(name)
     const found = choices.find((choice) => choice === text)

@@ -59,6 +59,8 @@ export interface Care {
 export interface Context {
   /** Of the engine whose directory it is. */
   readonly care: Care
+  /** What it holds: a record, or a message. */
+  readonly noun: string
   readonly out: Output
   /** `--json` was given: standard output has JSON and nothing else. */
   readonly json: boolean

@@ -11,6 +11,8 @@ export interface Engine {
   /** Whether the directory is one of this engine's. */
   probe(found: Found): boolean
   readonly care: Care
+  /** What it holds. */
+  readonly noun: 'record' | 'message'
   readonly commands: readonly Command[]
 }
 
@@ -26,9 +28,9 @@ export interface Found {
 
 export const engines: readonly Engine[] = [
   // Where no header can be read it is taken for a Wal, which says what is wrong with it.
-  { name: 'Wal', probe: ({ ours, kinds, divided }) => !divided && (kinds.has(1) || (ours && kinds.size === 0)), care: Wal, commands: wal },
-  { name: 'Log', probe: ({ kinds, divided }) => !divided && kinds.has(2), care: Log, commands: log },
-  { name: 'PartitionedLog', probe: ({ divided }) => divided, care: PartitionedLog, commands: partitionedLog },
+  { name: 'Wal', probe: ({ ours, kinds, divided }) => !divided && (kinds.has(1) || (ours && kinds.size === 0)), care: Wal, noun: 'record', commands: wal },
+  { name: 'Log', probe: ({ kinds, divided }) => !divided && kinds.has(2), care: Log, noun: 'message', commands: log },
+  { name: 'PartitionedLog', probe: ({ divided }) => divided, care: PartitionedLog, noun: 'message', commands: partitionedLog },
 ]
 
 /** There is nothing of varve's where it was looked for. */

@@ -77,7 +77,7 @@ function adviceOn(error: unknown, code: string, verb: string | undefined, dir: s
       if (verb === 'backup') return 'Close the log in that process, or have it make the backup itself, by log.backup().'
       return 'Close the log in that process and come again. stat, check, dump and tail work beside it.'
     case 'VARVE_OUT_OF_RANGE':
-      return `\`varve stat ${dir}\` says which indexes there are. A log that is trimmed at its start may drop records while they are read.`
+      return `\`varve stat ${dir}\` says what there is. A log that is trimmed at its start may drop what is just being read.`
     case 'VARVE_UNSUPPORTED':
       return `Use the version of varve that wrote it (this is ${version}), and move away what is not of this log.`
     case 'VARVE_NO_SPACE':

@@ -120,10 +120,11 @@ function commandsNamed(name: string, engines: readonly Engine[]): [Command, ...C
   throw new UsageError(`there is no verb ${JSON.stringify(name)}${suggestion === '' ? `; there are ${names.join(', ')}` : suggestion}`)
 }
 
-function contextOf({ stdin, stderr, env }: Surroundings, { care }: Engine, out: Output, signal: AbortSignal, json: boolean, quiet: boolean): Context {
+function contextOf({ stdin, stderr, env }: Surroundings, { care, noun }: Engine, out: Output, signal: AbortSignal, json: boolean, quiet: boolean): Context {
   const seen = stderr.isTTY && env['TERM'] !== 'dumb' && !quiet
   return {
     care,
+    noun,
     out,
     json,
     signal,

@@ -22,17 +22,20 @@ const JOB_ROWS = 2_048
 const JOB_BYTES = 262_144
 
 type Key = { bytes: BytesLike | null } | undefined
+type Opener = (from: number, to: number | undefined, key: Key, zeroCopy: boolean) => LogWindow
 
 export class Consumer<K, V> {
   readonly #codecs: MessageCodecs<K, V>
   readonly #live: Live
   readonly #life: Life
-  readonly #window: (from: number, to: number | undefined, key: Key) => LogWindow
+  readonly #window: Opener
   /** One that is used again, and goes on where it stands: to make it costs more than to read a few messages. It rests at the end of the turn. */
   #idle: LogWindow | undefined
+  /** The same for views. */
+  #idleViews: LogWindow | undefined
   #turn: NodeJS.Immediate | undefined
 
-  constructor(codecs: MessageCodecs<K, V>, live: Live, life: Life, window: (from: number, to: number | undefined, key: Key) => LogWindow) {
+  constructor(codecs: MessageCodecs<K, V>, live: Live, life: Life, window: Opener) {
     this.#codecs = codecs
     this.#live = live
     this.#life = life
@@ -41,14 +44,14 @@ export class Consumer<K, V> {
 
   consume(from: number, given: Consume, key: Key): Consumed<K, V> {
     if (key !== undefined || given.to !== undefined) {
-      const window = this.#window(from, given.to, key)
+      const window = this.#window(from, given.to, key, given.zeroCopy)
       try {
         return this.#gather(window, from, given)
       } finally {
         window.native.close()
       }
     }
-    const window = (this.#idle ??= this.#window(from, undefined, undefined))
+    const window = given.zeroCopy ? (this.#idleViews ??= this.#window(from, undefined, undefined, true)) : (this.#idle ??= this.#window(from, undefined, undefined, false))
     if (window.native.offset() !== from) window.native.seek(from)
     if (this.#turn === undefined) this.#turn = setImmediate(() => this.#rest())
     return this.#gather(window, from, given)
@@ -58,25 +61,19 @@ export class Consumer<K, V> {
     const portion = new Portion(this.#codecs, from, given)
     for (;;) {
       const count = window.renew(Math.min(ROWS, portion.room))
-      if (portion.add(window.slab, window.rows, count, window.base)) return portion.end(window.native.offset())
+      if (portion.add(window, count)) return portion.end(window.native.offset())
     }
   }
 
   /** Lets go of the segment that the idle reader stands in. */
   #rest(): void {
     this.#turn = undefined
-    const window = this.#idle
-    try {
-      window?.native.seek(window.native.offset())
-    } catch {
-      // Its place has been removed, or the handle was closed.
-      window?.native.close()
-      this.#idle = undefined
-    }
+    if (this.#idle !== undefined && !isResting(this.#idle)) this.#idle = undefined
+    if (this.#idleViews !== undefined && !isResting(this.#idleViews)) this.#idleViews = undefined
   }
 
   async consumeAsync(from: number, given: Consume, key: Key): Promise<Consumed<K, V>> {
-    const window = this.#window(from, given.to, key)
+    const window = this.#window(from, given.to, key, false)
     try {
       const portion = new Portion(this.#codecs, from, given)
       for (let bytes = JOB_BYTES; ; ) {
@@ -84,7 +81,7 @@ export class Consumer<K, V> {
         const rows = new Uint32Array(Math.min(JOB_ROWS, portion.room) * ROW_WORDS)
         const count = await window.native.fillAhead(slab, rows)
         bytes = count < 0 ? -count : JOB_BYTES
-        if (count >= 0 && portion.add(fitted(slab, count === 0 ? 0 : rows[count * ROW_WORDS - 3]!), rows, count, 0)) return portion.end(window.native.offset())
+        if (count >= 0 && portion.addAll(fitted(slab, count === 0 ? 0 : rows[count * ROW_WORDS - 3]!), rows, count)) return portion.end(window.native.offset())
       }
     } finally {
       window.native.close()
@@ -103,6 +100,17 @@ export class Consumer<K, V> {
       if (found.messages.length > 0 || (given.to !== undefined && at >= given.to)) return found
       await this.#live.wait(seen, given.signal)
     }
+  }
+}
+
+/** Has a reader let go of its segment; false if its place has been removed, or the handle was closed: then it is closed. */
+function isResting({ native }: LogWindow): boolean {
+  try {
+    native.seek(native.offset())
+    return true
+  } catch {
+    native.close()
+    return false
   }
 }
 
@@ -134,9 +142,20 @@ class Portion<K, V> {
     return this.#given.max - this.#messages.length
   }
 
-  /** Takes the messages of `rows`; true if there is enough, or there are no more. */
-  add(slab: Bytes, rows: Uint32Array, count: number, base: number): boolean {
+  /** Takes the messages that a window shows; true if there is enough, or there are no more. */
+  add(window: LogWindow, count: number): boolean {
+    if (count === 0) return this.room === 0 ? (this.#isFull = true) : true
+    const memory = { slab: window.slab, codecs: this.#codecs }
+    return this.#add(window.rows, count, (at) => window.message(memory, this.#codecs, at))
+  }
+
+  /** Those of `rows`, all of them in a slab. */
+  addAll(slab: Bytes, rows: Uint32Array, count: number): boolean {
     const memory = { slab, codecs: this.#codecs }
+    return this.#add(rows, count, (at) => new StoredMessage(memory, rows, at, 0))
+  }
+
+  #add(rows: Uint32Array, count: number, messageAt: (at: number) => StoredMessage<K, V>): boolean {
     for (let at = 0; at < count * ROW_WORDS; at += ROW_WORDS) {
       const bytes = rows[at + 7]! - rows[at + 4]!
       if (this.#bytes + bytes > this.#given.maxBytes && this.#messages.length > 0) {
@@ -144,7 +163,7 @@ class Portion<K, V> {
         return (this.#isFull = true)
       }
       this.#bytes += bytes
-      const message = new StoredMessage(memory, rows, at, base)
+      const message = messageAt(at)
       this.#messages.push(message)
       this.#next = message.offset + 1
     }

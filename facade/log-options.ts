@@ -256,6 +256,7 @@ export interface MessageScan {
   /** Given: only messages of this key. */
   key: { value: unknown } | undefined
   signal: AbortSignal | undefined
+  zeroCopy: boolean
 }
 
 type ScanKey = 'from' | 'to' | 'key' | 'zeroCopy' | 'signal'
@@ -263,8 +264,8 @@ type ScanKey = 'from' | 'to' | 'key' | 'zeroCopy' | 'signal'
 /** What `messages`, `messagesAsync`, `subscribe` and `reader` take, as far as `keys` says. `ends`: `from` may be an end of the log. */
 export function readMessageScan(value: unknown, keys: readonly ScanKey[], ends: boolean): MessageScan {
   const { from, to, key, zeroCopy, signal } = readOwn(value, keys)
-  if (zeroCopy !== undefined) flag('zeroCopy', zeroCopy)
   return {
+    zeroCopy: zeroCopy !== undefined && flag('zeroCopy', zeroCopy),
     from: from === undefined ? 'start' : ends ? readSeek('from', from) : integer('from', from),
     to: to === undefined ? undefined : integer('to', to),
     key: key === undefined ? undefined : { value: key },
@@ -278,6 +279,7 @@ export interface Consume {
   to: number | undefined
   key: { value: unknown } | undefined
   signal: AbortSignal | undefined
+  zeroCopy: boolean
 }
 
 const MOST_MESSAGES = 10_000
@@ -286,8 +288,8 @@ const MOST_BYTES = 16 << 20
 /** What `consume` and its like take, with `more` of their own. */
 export function readConsumeOptions(value: unknown, more: readonly ('zeroCopy' | 'signal')[]): Consume {
   const { max, maxBytes, key, to, zeroCopy, signal } = readOwn(value, ['max', 'maxBytes', 'key', 'to', ...more])
-  if (zeroCopy !== undefined) flag('zeroCopy', zeroCopy)
   return {
+    zeroCopy: zeroCopy !== undefined && flag('zeroCopy', zeroCopy),
     max: max === undefined ? MOST_MESSAGES : integer('max', max, 1),
     maxBytes: maxBytes === undefined ? MOST_BYTES : integer('maxBytes', maxBytes, 1),
     to: to === undefined ? undefined : integer('to', to),

@@ -39,15 +39,18 @@ export class MessageReader<K, V> implements LogReader<K, V> {
   readonly #codecs: MessageCodecs<K, V>
   readonly #life: Life
   readonly #resolve: (to: Seek) => number
+  /** Some messages may lie in files. */
+  readonly #inFiles: boolean
   #rows: Uint32Array = NO_ROWS
   #at = 0
   #end = 0
 
-  constructor(window: LogWindow, codecs: MessageCodecs<K, V>, life: Life, resolve: (to: Seek) => number) {
+  constructor(window: LogWindow, codecs: MessageCodecs<K, V>, life: Life, resolve: (to: Seek) => number, inFiles: boolean) {
     this.#window = window
     this.#codecs = codecs
     this.#life = life
     this.#resolve = resolve
+    this.#inFiles = inFiles
   }
 
   get offset(): number {
@@ -76,8 +79,10 @@ export class MessageReader<K, V> implements LogReader<K, V> {
 
   advance(): boolean {
     const at = this.#at + ROW_WORDS
-    if (at >= this.#end || this.#life.closed || this.buffer.length === 0) return this.#refill()
+    const window = this.#window
+    if (at >= this.#end || this.#life.closed || window.slab.length === 0 || window.interrupted) return this.#refill()
     this.#at = at
+    if (this.#inFiles) this.buffer = window.fileOf(at) ?? window.slab
     return true
   }
 
@@ -116,12 +121,13 @@ export class MessageReader<K, V> implements LogReader<K, V> {
   #refill(): boolean {
     const window = this.#window
     window.refuseClosed()
-    // Someone has transferred the lent buffer away: what was left in it is read again.
-    if (this.#at + ROW_WORDS < this.#end) window.native.seek(offsetOf(this.#rows, this.#at + ROW_WORDS))
+    // Messages were removed from the start, or someone has transferred the lent buffer away: what was left in it is read again.
+    const next = this.#at + ROW_WORDS < this.#end ? offsetOf(this.#rows, this.#at + ROW_WORDS) : undefined
     // Should it fail, nothing of what was ahead is returned later.
     this.#end = 0
+    window.rewind(next)
     const count = window.refill()
-    this.buffer = window.slab
+    this.buffer = count === 0 ? window.slab : (window.fileOf(0) ?? window.slab)
     if (count === 0) return false
     this.#rows = window.rows
     this.#at = 0
@@ -141,7 +147,6 @@ export class Messages<K, V> implements IterableIterator<Message<K, V>> {
   readonly #codecs: MessageCodecs<K, V>
   readonly #signal: AbortSignal | undefined
   readonly #life: Life
-  readonly #rows: Uint32Array
   #memory: Memory<K, V>
   #at = 0
   #end = 0
@@ -152,16 +157,15 @@ export class Messages<K, V> implements IterableIterator<Message<K, V>> {
     this.#codecs = codecs
     this.#signal = signal
     this.#life = life
-    this.#rows = window.rows
     this.#memory = { slab: NO_BYTES, codecs }
   }
 
   next(): IteratorResult<Message<K, V>, undefined> {
     if (this.#signal !== undefined) this.#check(this.#signal)
-    if ((this.#at === this.#end || this.#life.closed) && !this.#refill()) return { value: undefined, done: true }
+    if ((this.#at === this.#end || this.#life.closed || this.#window.interrupted) && !this.#refill()) return { value: undefined, done: true }
     const at = this.#at
     this.#at = at + ROW_WORDS
-    return { value: new StoredMessage(this.#memory, this.#rows, at, this.#window.base), done: false }
+    return { value: this.#window.message(this.#memory, this.#codecs, at), done: false }
   }
 
   return(): IteratorResult<Message<K, V>, undefined> {
@@ -179,17 +183,22 @@ export class Messages<K, V> implements IterableIterator<Message<K, V>> {
 
   #refill(): boolean {
     if (this.#done) return false
+    const window = this.#window
+    // Messages were removed from the start: what is ahead may be gone.
+    const next = this.#at < this.#end ? offsetOf(window.rows, this.#at) : undefined
     this.#at = this.#end = 0
     let count: number
     try {
-      count = this.#window.renew()
+      window.refuseClosed()
+      window.rewind(next)
+      count = window.renew()
     } catch (error) {
       // A loop calls no return() for what its iterator throws, and nobody would let go of the segment.
       this.return()
       throw error
     }
     if (count === 0) this.return()
-    else this.#memory = { slab: this.#window.slab, codecs: this.#codecs }
+    else this.#memory = { slab: window.slab, codecs: this.#codecs }
     this.#end = count * ROW_WORDS
     return count > 0
   }

@@ -3,7 +3,7 @@ import type { Source } from './async-scan.ts'
 import type { Bytes } from './codecs.ts'
 import type { Life } from './live.ts'
 import { type LogWindow, ROWS } from './log-window.ts'
-import { type Memory, type Message, type MessageCodecs, StoredMessage } from './message.ts'
+import { type Memory, type Message, type MessageCodecs, offsetOf, StoredMessage } from './message.ts'
 import { ROW_WORDS } from './native.ts'
 import { newSlab } from './slab.ts'
 import { BEHIND } from './tail.ts'
@@ -14,6 +14,8 @@ const STAGE_BYTES = 524_288
 /** A stage that one large message has stretched is kept up to this. */
 const KEPT_BYTES = 4 << 20
 
+const NO_ROWS = new Uint32Array(ROW_WORDS)
+
 /** What one job has read. */
 interface Stage {
   slab: Bytes
@@ -21,14 +23,13 @@ interface Stage {
 }
 
 export class MessageSource<K, V> implements Source<Message<K, V>> {
-  readonly interrupted = false
   readonly #window: LogWindow
   readonly #codecs: MessageCodecs<K, V>
   readonly #life: Life
   /** It waits at the end. */
   readonly #waits: boolean
   #memory: Memory<K, V> | undefined
-  #rows: Uint32Array
+  #rows: Uint32Array = NO_ROWS
   #base = 0
   #at = 0
   #end = 0
@@ -45,7 +46,10 @@ export class MessageSource<K, V> implements Source<Message<K, V>> {
     this.#codecs = codecs
     this.#life = life
     this.#waits = waits
-    this.#rows = window.rows
+  }
+
+  get interrupted(): boolean {
+    return this.#window.interrupted
   }
 
   refuseClosed(): void {
@@ -61,7 +65,7 @@ export class MessageSource<K, V> implements Source<Message<K, V>> {
   }
 
   take(): Message<K, V> | undefined {
-    if (this.#at === this.#end) return undefined
+    if (this.#at === this.#end || this.#window.interrupted) return undefined
     const at = this.#at
     this.#at = at + ROW_WORDS
     return new StoredMessage(this.#memory!, this.#rows, at, this.#base)
@@ -69,6 +73,7 @@ export class MessageSource<K, V> implements Source<Message<K, V>> {
 
   async load(visible: number, ended: () => boolean): Promise<boolean> {
     const window = this.#window
+    if (window.interrupted) await this.#lookAgain()
     this.#at = this.#end = 0
     if (this.#used < this.#count || this.#job !== undefined || !this.#waits || visible - window.native.offset() > BEHIND) {
       if (this.#used < this.#count || (await this.#fill(ended))) {
@@ -78,8 +83,29 @@ export class MessageSource<K, V> implements Source<Message<K, V>> {
       if (!this.#waits) return false
     }
     const count = window.renew()
-    this.#show(window.slab, window.rows, window.base, 0, count)
+    if (count === 0) this.#rest()
+    else this.#show(window.slab, window.rows, window.base, 0, count)
     return count > 0
+  }
+
+  /** Nothing is there to be read: it may wait for long, and holds no memory meanwhile. */
+  #rest(): void {
+    this.#full = this.#other = this.#memory = undefined
+    this.#rows = NO_ROWS
+    this.#used = this.#count = 0
+  }
+
+  /** Messages were removed from the start of the log: what was read ahead is read again. VARVE_OUT_OF_RANGE if the next one is among them. */
+  async #lookAgain(): Promise<void> {
+    let next = this.#at < this.#end ? offsetOf(this.#rows, this.#at) : undefined
+    if (next === undefined && this.#used < this.#count) next = offsetOf(this.#full!.rows, this.#used * ROW_WORDS)
+    this.#at = this.#end = this.#used = this.#count = 0
+    const job = this.#job
+    this.#job = undefined
+    const read = (await job?.catch(() => 0)) ?? 0
+    if (next === undefined && read > 0) next = offsetOf(this.#other!.rows, 0)
+    this.#window.refuseClosed()
+    this.#window.rewind(next)
   }
 
   /** Waits for what is being read ahead, or has it read; false at the end. */

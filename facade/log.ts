@@ -25,6 +25,7 @@ import { integer, readDir, readWaitOptions, type ScanOptions, show, type WriteOp
 import type { BackupResult, CareOptions, CheckReport, LogStats, RecoverReport, RemoveResult, SegmentEvents, SegmentInfo } from './reports.ts'
 import { Retention } from './retention.ts'
 import { readRewriteOptions, type Rewrite, type RewriteOptions } from './steps.ts'
+import { Views } from './views.ts'
 import { watched } from './watch.ts'
 
 /** For the log of partitions alone: a log over a binding of one. */
@@ -35,7 +36,7 @@ const construct = Symbol('varve.construct')
 /**
  * A message log: messages by offset, as in a partition of Kafka. Every append is given its offset at the call, in call order, and is visible at once to all readers
  * in the process, in every worker thread that opened the same directory. When it is durable is a matter of `Durability`, which belongs to the handle, as codecs,
- * `compression` and `commitGate` do. Messages are always copies: `zeroCopy` is taken, and changes nothing. Opened by `open` or `openSync`; a second open in the process shares the log, and a second process is refused.
+ * `compression` and `commitGate` do. Opened by `open` or `openSync`; a second open in the process shares the log, and a second process is refused.
  */
 export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
   static {
@@ -57,6 +58,7 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
   readonly #ladder: Ladder
   readonly #life: Life = { closed: false }
   readonly #live: Live
+  #views: Views | undefined
   readonly #consumer: Consumer<K, V>
   // The addon holds it weakly: it lives as long as the log that it serves.
   readonly #onNews: OnNews
@@ -77,7 +79,7 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
     const keeper = new Keeper(binding)
     this.#live = new Live(binding, gated, keeper, this.#life)
     this.#ladder = new Ladder(binding, levels, keeper, (error) => this.#emitError(error))
-    this.#consumer = new Consumer(this.#codecs, this.#live, this.#life, (from, to, key) => this.#window(from, to, key))
+    this.#consumer = new Consumer(this.#codecs, this.#live, this.#life, (from, to, key, zeroCopy) => this.#window(from, to, key, zeroCopy))
     this.#onNews = (_durableIndex, ticket, moved, events, error) => {
       if (error !== undefined && binding.readOnly) this.#live.error = error
       if (moved || error !== undefined) this.#live.moved()
@@ -129,8 +131,7 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
 
   /**
    * Repairs a log in place that nobody has open (else VARVE_LOCKED): keeps all before the first damage, and sets the rest aside in `.lost` files, never deleting it.
-   * Offsets that were lost are not given again. Safe to interrupt anywhere. `salvage` keeps more, in a new directory: try it first. Its counts are of messages alone
-   * and groups of them.
+   * Offsets that were lost are not given again. Safe to interrupt anywhere. `salvage` keeps more, in a new directory: try it first. Counts are of messages.
    */
   static async recover(dir: string, options?: CareOptions): Promise<RecoverReport> {
     const path = readDir(dir)
@@ -228,7 +229,8 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
 
   /**
    * Some messages from `from` on, and where to go on: `max` and `maxBytes` say how many. A deleted offset reads on from the next one left. May give no message and
-   * a larger `nextOffset`. VARVE_OUT_OF_RANGE before `startOffset` and past `nextOffset`.
+   * a larger `nextOffset`. VARVE_OUT_OF_RANGE before `startOffset` and past `nextOffset`. With `zeroCopy`, messages with values of 8 KiB and more that
+   * are uncompressed and alone in their entry (appended one by one, as a rule) are views of the file; all else is copied, as is what is read on another thread.
    */
   consume(from: Seek, options?: ConsumeOptions<K> & { zeroCopy?: boolean }): Consumed<K, V> {
     const given = readConsumeOptions(options, ['zeroCopy'])
@@ -253,7 +255,7 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
   /** The messages from `from` (default: the first held) up to `to`, excluded (default: the end as of each step). VARVE_OUT_OF_RANGE if they are removed meanwhile. */
   messages(options?: ScanOptions & { from?: number; to?: number; key?: Input<K> | null }): IterableIterator<Message<K, V>> {
     const scan = readMessageScan(options, ['from', 'to', 'key', 'zeroCopy', 'signal'], false)
-    return new Messages(this.#open(scan), this.#codecs, scan.signal, this.#life)
+    return new Messages(this.#open(scan, scan.zeroCopy), this.#codecs, scan.signal, this.#life)
   }
 
   /** The same, read and checked ahead on another thread. */
@@ -261,10 +263,10 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
     return this.#scan(readMessageScan(options, ['from', 'to', 'key', 'zeroCopy', 'signal'], false), false)
   }
 
-  /** The cheapest way through: no object a message. */
+  /** The cheapest way through: no object a message. With `zeroCopy`, `buffer` may be of the file, as it lies there. */
   reader(options?: { from?: Seek; zeroCopy?: boolean }): LogReader<K, V> {
     const scan = readMessageScan(options, ['from', 'zeroCopy'], true)
-    return new MessageReader(this.#open(scan), this.#codecs, this.#life, (to) => this.#resolve(to))
+    return new MessageReader(this.#open(scan, scan.zeroCopy), this.#codecs, this.#life, (to) => this.#resolve(to), scan.zeroCopy)
   }
 
   /**
@@ -384,7 +386,7 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
     return size
   }
 
-  /** All segments, in order; those that were removed and are still held come first. Their indexes count entries, which hold one message or several. */
+  /** All segments, in order; those that were removed and are still held come first. `firstIndex` and `nextIndex` are offsets, `entries` counts messages. */
   segments(): SegmentInfo[] {
     return this.#native.segments()
   }
@@ -458,16 +460,17 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
     return to === 'start' ? this.#native.startOffset() : to === 'end' ? this.#native.nextIndex() : to
   }
 
-  #window(from: number, to: number | undefined, key: { bytes: BytesLike | null } | undefined): LogWindow {
+  #window(from: number, to: number | undefined, key: { bytes: BytesLike | null } | undefined, zeroCopy: boolean): LogWindow {
     const flags = (this.#gated ? GATED : 0) + (key === undefined ? 0 : KEYED)
-    return new LogWindow(this.#native.reader(from, to, flags, key?.bytes), this.#life)
+    const views = zeroCopy ? (this.#views ??= new Views(this.#native)) : undefined
+    return new LogWindow(this.#native, { from, to, flags, key: key?.bytes }, this.#life, views)
   }
 
-  #open({ from, to, key }: MessageScan): LogWindow {
+  #open({ from, to, key }: MessageScan, zeroCopy: boolean): LogWindow {
     const bytes = this.#keyOf(key)
     for (;;) {
       try {
-        return this.#window(this.#resolve(from), to, bytes)
+        return this.#window(this.#resolve(from), to, bytes, zeroCopy)
       } catch (error) {
         // Other threads may drop messages just when a reader begins.
         if (from !== 'start' || !isVarveError(error, 'VARVE_OUT_OF_RANGE')) throw error
@@ -476,7 +479,7 @@ export class Log<K = Bytes, V = Bytes> extends EventEmitter<SegmentEvents> {
   }
 
   #scan(scan: MessageScan, waits: boolean): AsyncIterableIterator<Message<K, V>> {
-    return new AsyncScan(new MessageSource(this.#open(scan), this.#codecs, this.#life, waits), this.#live, this.#life, scan.signal, waits)
+    return new AsyncScan(new MessageSource(this.#open(scan, false), this.#codecs, this.#life, waits), this.#live, this.#life, scan.signal, waits)
   }
 
   /** Resolves when the handle's level, at least 'os', is reached. */

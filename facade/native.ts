@@ -114,12 +114,14 @@ export interface ReaderBinding {
 
 /**
  * Where a message lies in a slab: `row[0]`, `row[1]` are the low and high half of its offset, `row[2]`, `row[3]` of its time in microseconds; `row[4]` is
- * where its key begins, `row[5]` its headers, `row[6]` its value, `row[7]` where that ends; `row[8]`: 1 it has a key, 2 it has a value.
+ * where its key begins, `row[5]` its headers, `row[6]` its value, `row[7]` where that ends; `row[8]`: 1 it has a key, 2 it has a value; 4 its places are those in the
+ * file of the segment whose mark is `row[9]` and, from bit 8 on, the rest of `row[8]`.
  */
 export const ROW_WORDS = 10
 export const ROW_FLAGS = 8
 export const HAS_KEY = 1
 export const HAS_VALUE = 2
+export const IN_FILE = 4
 
 /** Options whose types and ranges the facade has checked. */
 export interface NativeLogOptions {
@@ -171,8 +173,10 @@ export interface LogBinding extends EngineBinding {
   getByTimeAsync: FindAsync<number>
   getByKeyAsync: FindAsync<Uint8Array | string | null>
   startOffset(): number
-  /** `flags`: GATED, or KEYED: only messages with this key. */
-  reader(from: number, to: number | undefined, flags: number, key?: Uint8Array | string | null): LogReaderBinding
+  /** `flags`: GATED, or KEYED: only messages with this key. `place`: as of a record log's reader; of it PLACE_INTERRUPTED alone is used, set when the log begins later. */
+  reader(from: number, to: number | undefined, flags: number, key: Uint8Array | string | null | undefined, place: Float64Array): LogReaderBinding
+  /** A private map of the whole pages that are written of the segment with this mark. */
+  memory(mark: number): ArrayBuffer | undefined
   advanceHighWaterMark(to: number): void
   cursor(name: string, from: number, holdRetention?: boolean): CursorState[]
   cursors(): CursorState[]
@@ -203,7 +207,14 @@ export interface PartitionedBinding extends HandleBinding {
   beginRetention(): Promise<void>
   retentionStats(): RemoveResult & { runs: number }
   stats(): LogStats[]
-  backup(dir: string): Watched<{ files: string[]; bytes: number; positions: number[] }>
+  backup(dir: string): Watched<PartitionsBackedUp>
+}
+
+/** `positions`: of each partition. */
+export interface PartitionsBackedUp {
+  files: string[]
+  bytes: number
+  positions: number[]
 }
 
 /** Flags of a reader of messages. */
@@ -217,8 +228,11 @@ export interface CursorState {
 }
 
 export interface LogReaderBinding {
-  /** Copies whole messages into the slab, and says in `rows` where they are. Returns their number; 0: at the end as it is now; -n: the next needs n bytes. */
-  fill(slab: Uint8Array, rows: Uint32Array): number
+  /**
+   * Copies whole messages into the slab, and says in `rows` where they are. Returns their number; 0: at the end as it is now; -n: the next needs n bytes. With
+   * `views`, large ones that can be seen where they lie are not copied: their rows are IN_FILE.
+   */
+  fill(slab: Uint8Array, rows: Uint32Array, views?: boolean): number
   /** The same on another thread, as many as there is room for. Neither is to be touched before it is done. */
   fillAhead(slab: Uint8Array, rows: Uint32Array): Promise<number>
   /** From here on it returns messages. */
@@ -271,6 +285,8 @@ interface Addon {
   checkPartitioned(dir: string): Watched<CheckReport>
   recoverPartitioned(dir: string): Watched<RecoverReport>
   salvagePartitioned(from: string, to: string): Watched<RecoverReport>
+  backupPartitioned(from: string, to: string): Watched<PartitionsBackedUp>
+  statPartitioned(dir: string): Promise<LogStats[]>
   /** `end` lets go of the log, whatever is left to do. */
   migrateLog(dir: string, to: NativeMigration): StepsBinding & { end(): void }
 }

@@ -15,7 +15,7 @@ import { encodeKey, encodeValue, packMessage, packMessages, type PackedMessages,
 import { readBefore } from './log-removal.ts'
 import { Merge } from './merge.ts'
 import type { Message, MessageCodecs, MessageFacts, MessageInput } from './message.ts'
-import { HAS_KEY, native, type NativeEvent, type OnNews, type PartitionedBinding } from './native.ts'
+import { HAS_KEY, native, type NativeEvent, type OnNews, type PartitionedBinding, type PartitionsBackedUp } from './native.ts'
 import { openWaiting } from './open.ts'
 import { flag, integer, readDir, readOwn, readSignal, type ScanOptions, show, type WriteOptions } from './options.ts'
 import { type PartitionMessage, PartitionStream } from './partition-stream.ts'
@@ -127,6 +127,17 @@ export class PartitionedLog<K = Bytes, V = Bytes> extends EventEmitter<SegmentEv
     return watched(options, () => native.salvagePartitioned(source, target))
   }
 
+  /** Figures of each partition of the log in `dir`, without opening it; works beside a writer. Those of a partition that has no message yet are empty. */
+  static async stat(dir: string): Promise<LogStats[]> {
+    return native.statPartitioned(readDir(dir))
+  }
+
+  /** As `backup` of a log, of one that nobody has open (else VARVE_LOCKED). */
+  static async backup(from: string, to: string, options?: CareOptions): Promise<BackupResult & { positions: number[] }> {
+    const [source, target] = [readDir(from), readDir(to)]
+    return backedUp(await watched(options, () => native.backupPartitioned(source, target)))
+  }
+
   /** Appends one message, to `partition` or to that of its key, and tells where it is. As `Log.append`. */
   append(value: Input<V> | null, key?: Input<K> | null, options?: AppendOptions & MessageFacts & { partition?: number }): Placed {
     if (options === undefined && this.#isPlain) {
@@ -218,8 +229,7 @@ export class PartitionedLog<K = Bytes, V = Bytes> extends EventEmitter<SegmentEv
   /** `Log.backup` of every partition, each as of its own moment. In each the copy holds everything below its place in `positions`; `position` is the least of them. */
   async backup(dir: string, options?: CareOptions): Promise<BackupResult & { positions: number[] }> {
     const path = readDir(dir)
-    const { files, bytes, positions } = await watched(options, () => this.#native.backup(path))
-    return { files, bytes, position: Math.min(...positions), positions }
+    return backedUp(await watched(options, () => this.#native.backup(path)))
   }
 
   /** Resolves when all appended before the call is durable, in all partitions, by one round of syncs. */
@@ -337,4 +347,8 @@ export class PartitionedLog<K = Bytes, V = Bytes> extends EventEmitter<SegmentEv
     for (const part of this.#parts) part?.closing.finish(failure)
     if (failure !== undefined) throw failure
   }
+}
+
+function backedUp({ files, bytes, positions }: PartitionsBackedUp): BackupResult & { positions: number[] } {
+  return { files, bytes, position: Math.min(...positions), positions }
 }

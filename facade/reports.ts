@@ -18,7 +18,10 @@ export interface CareOptions {
 export interface RecoveryReport {
   /** Tails that had never been acknowledged as durable, and were cut; their bytes are kept in `.torn` files. */
   torn: { path: string; position: number; bytes: number }[]
-  /** What is missing, where `onDamage: 'skip'` reads on behind damage; `from` and `to` are indexes. */
+  /**
+   * What is missing, where `onDamage: 'skip'` reads on behind damage; `from` and `to` are indexes. Of a message log they are offsets, those that the messages on both
+   * sides bound.
+   */
   gaps: { path: string; position: number; bytes: number; from?: number; to?: number }[]
   micros: number
 }
@@ -63,8 +66,11 @@ export interface RecordPosition {
 export interface SegmentInfo {
   id: number
   path: string
+  /** Of its first record. Of a message log: the offset of its first message. */
   firstIndex: number
+  /** After its last record, or message. */
   nextIndex: number
+  /** Records in it, or messages. */
   entries: number
   /** Bytes of the file that are used. */
   bytes: number

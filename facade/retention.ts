@@ -29,7 +29,17 @@ export class Retention {
     this.#onError = onError
     if (native.readOnly) return
     if (mayDelete !== undefined) native.object()
-    if (retainEveryMs > 0) this.#timer = setInterval(() => void this.#begin(), retainEveryMs).unref()
+    if (retainEveryMs > 0) this.#timer = Retention.#every(retainEveryMs, new WeakRef(this))
+  }
+
+  /** A timer holds what it calls: it knows the retention weakly, so that a log that is forgotten can be collected, and ends with it. */
+  static #every(millis: number, known: WeakRef<Retention>): NodeJS.Timeout {
+    const timer = setInterval(() => {
+      const retention = known.deref()
+      if (retention === undefined) clearInterval(timer)
+      else void retention.#begin()
+    }, millis)
+    return timer.unref()
   }
 
   /** Answers a question: those before the first that is to be kept may go. One that throws keeps them. */

@@ -11,13 +11,16 @@ const SEGMENT = 0
 const START = 1
 const END = 2
 
+/** Where the memory comes from: segments are known by their numbers, or by marks. */
+type Memories = Pick<WalBinding, 'memory'> & Partial<Pick<WalBinding, 'viewOf'>>
+
 export class Views {
-  readonly #native: WalBinding
+  readonly #native: Memories
   readonly #buffers = new Map<number, WeakRef<ArrayBuffer>>()
   readonly #place = new Float64Array(3)
   #last: { segment: number; buffer: Bytes } | undefined
 
-  constructor(native: WalBinding) {
+  constructor(native: Memories) {
     this.#native = native
   }
 
@@ -39,7 +42,7 @@ export class Views {
   /** A view of one record; undefined where it has to be copied, or is not there. */
   get(index: number): Bytes | undefined {
     const place = this.#place
-    if (this.#native.viewOf(index, place) === 0) return undefined
+    if (this.#native.viewOf?.(index, place) !== 1) return undefined
     const buffer = this.of(place[SEGMENT]!, place[END]!)
     return buffer === undefined ? undefined : view(buffer, place[START]!, place[END]!)
   }

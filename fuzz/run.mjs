@@ -7,7 +7,7 @@ import { capture, root, run, say } from '../scripts/run.mjs'
 import { table } from '../soak/report.mjs'
 
 const folder = join(root, 'fuzz')
-const targets = ['frames', 'sidecar', 'directory']
+const targets = ['frames', 'sidecar', 'directory', 'entries', 'pieces', 'keys', 'log']
 const [given = '30', names = targets.join(',')] = process.argv.slice(2)
 const seconds = Number(given)
 const chosen = names.split(',')

@@ -22,7 +22,7 @@ const command = (name: string, options: Command['options']): Command => ({
     return OK
   },
 })
-const other: Engine = { name: 'Other', probe: ({ kinds }) => kinds.has(99), care: Wal, commands: [command('stat', { key: { value: 'key', about: 'a key' } }), command('compact', {})] }
+const other: Engine = { name: 'Other', probe: ({ kinds }) => kinds.has(99), care: Wal, noun: 'record', commands: [command('stat', { key: { value: 'key', about: 'a key' } }), command('compact', {})] }
 
 const run = (...args: string[]): ReturnType<typeof inside> => inside(args, [other])
 
@@ -76,7 +76,7 @@ test('check, salvage, recover and stat of a message log', async (t) => {
   const log = Log.openSync(dir)
   for (let i = 0; i < 100; i++) log.append(`value ${i}.`, `key ${i}`)
   await log.close()
-  t.like(await run('check', dir), { code: 0, stderr: '' })
+  t.regex((await run('check', dir)).stdout, /^ok: 100 intact messages in 1 segment/)
   t.regex((await run('stat', dir)).stdout, /: a Log\n {2}messages +100, offsets 0 to 99\n/)
   t.like(JSON.parse((await run('stat', dir, '--json')).stdout), { engine: 'Log', messages: 100, nextOffset: 100, codec: 'bytes/bytes' })
   flip(segments(dir)[0]!, 'value 50.', 2)
@@ -84,10 +84,9 @@ test('check, salvage, recover and stat of a message log', async (t) => {
   t.is(check.code, 1)
   t.regex(check.stdout, /payload does not match its checksum/)
   const saved = `${dir}-saved`
-  t.regex((await run('salvage', dir, saved)).stdout, /99 records copied/)
+  t.regex((await run('salvage', dir, saved)).stdout, /99 messages copied/)
   t.is(lines(closedAfter(t, Log.openSync(saved))).length, 99)
-  t.regex((await run('recover', dir, '--yes')).stdout, /50 records kept/)
-  t.like(await run('dump', dir), { code: 2 })
+  t.regex((await run('recover', dir, '--yes')).stdout, /50 messages kept/)
 })
 
 test('check, salvage and recover of a log of partitions', async (t) => {
@@ -98,6 +97,6 @@ test('check, salvage and recover of a log of partitions', async (t) => {
   t.like(JSON.parse((await run('check', dir, '--json')).stdout), { ok: true, entries: 90, segments: 3 })
   flip(segments(join(dir, '0001'))[0]!, 'value 46.', 2)
   t.is((await run('check', dir)).code, 1)
-  t.regex((await run('salvage', dir, `${dir}-saved`)).stdout, /89 records copied/)
-  t.regex((await run('recover', dir, '--yes')).stdout, /75 records kept/)
+  t.regex((await run('salvage', dir, `${dir}-saved`)).stdout, /89 messages copied/)
+  t.regex((await run('recover', dir, '--yes')).stdout, /75 messages kept/)
 })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
-import { codecs, Log, Wal, type WalOptions } from 'varve'
+import { codecs, Log, PartitionedLog, Wal, type WalOptions } from 'varve'
 import { type Engine, engines } from '../../cli/engines.ts'
 import { main, type Surroundings } from '../../cli/main.ts'
 import { type Ended, ended, runCommand } from '../support/child.ts'
@@ -61,6 +61,13 @@ export function exampleDir(t: ExecutionContext): string {
   cpSync(join(cwd, 'data', 'log'), join(cwd, 'data', 'damaged'), { recursive: true })
   damage(join(cwd, 'data', 'damaged'), 1, 8_000)
   return cwd
+}
+
+/** Adds `data/topic`, a log of partitions, to that directory. */
+export async function addTopic(cwd: string): Promise<void> {
+  const topic = await PartitionedLog.open(join(cwd, 'data', 'topic'), { partitions: 4, key: codecs.utf8, value: codecs.utf8 })
+  topic.appendBatch(Array.from({ length: 3000 }, (_, i) => ({ key: `customer ${i % 3}`, value: `order ${i}: 12 boxes of tea`, time: i, partition: i % 3 })))
+  await topic.close()
 }
 
 /** Flips a bit in the segment at `place` of the directory, in the first record of tea behind `from`. */

@@ -23,18 +23,21 @@ test('docs/errors.md has every code, and no other', (t) => {
   for (const code of native.errorCodes()) t.true(described.has(code), code)
 })
 
+/** First cells of the tables' headings. */
+const HEADINGS: ReadonlySet<string> = new Set(['', 'walfs', 'klevdb', 'streambus', 'defect'])
+
 /** The rows of the tables between the marks: their first cell, and the last one with the names of tests that it has. */
 function rowsOf(path: string, mark: string): { row: string; last: string; tests: string[] }[] {
   const part = new RegExp(`<!-- ${mark} -->(.*)<!-- /${mark} -->`, 's').exec(read(path))?.[1] ?? ''
-  const rows = [...part.matchAll(/^\| (.+?) \|(?:.*\|)? (.+) \|$/gm)].filter(([, row]) => row !== 'walfs' && row !== '')
-  return rows.map(([, row = '', last = '']) => ({ row, last, tests: [...last.matchAll(/`([^`]{12,})`/g)].map(([, name = '']) => name) }))
+  const rows = [...part.matchAll(/^\| (.+?) \|(?:.*\|)? (.+) \|$/gm)].filter(([, row]) => !HEADINGS.has(row ?? ''))
+  return rows.map(([, row = '', last = '']) => ({ row, last, tests: last.split('`').filter((part, i) => i % 2 === 1 && part.length >= 12) }))
 }
 
 /** Whether there is a test of this name, in words or in Rust. */
 const isTest: (name: string) => boolean = (() => {
   const sources = ['__test__', 'crates'].flatMap((folder) => readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
-    .filter((path) => /\.(spec\.ts|rs)$/.test(path)).map((path) => read(`${folder}/${path}`))).join('\n')
-  return (name) => [`test('${name}'`, `test(\`${name}\``, `.serial('${name}'`, `fn ${name}(`].some((form) => sources.includes(form))
+    .filter((path) => /\.(spec\.ts|rs)$/.test(path)).map((path) => read(`${folder}/${path}`))).join('\n').replaceAll("\\'", "'")
+  return (name) => [`test('${name}'`, `test("${name}"`, `test(\`${name}\``, `.serial('${name}'`, `fn ${name}(`].some((form) => sources.includes(form))
 })()
 
 test('every test that docs/durability.md names exists', (t) => {
@@ -43,14 +46,41 @@ test('every test that docs/durability.md names exists', (t) => {
   for (const { tests } of rows) for (const name of tests) t.true(isTest(name), name)
 })
 
-test('docs/parity.md says of every test of walfs which test here is its like, or why there is none; and they exist', (t) => {
-  const rows = rowsOf('docs/parity.md', 'parity')
-  t.true(rows.length > 150)
+test('every promise of message logs has its row in docs/durability.md, and tests, or is one of a Wal; and they exist', (t) => {
+  const rows = rowsOf('docs/durability.md', 'promises of logs').filter(({ row }) => /^L\d+$/.test(row))
+  t.deepEqual(rows.map(({ row }) => row), Array.from({ length: 50 }, (_, i) => `L${i + 1}`))
   for (const { row, last, tests } of rows) {
-    t.true(tests.length > 0 || last.startsWith('not applicable'), row)
+    t.true(tests.length > 0 || /^as P\d/.test(last), row)
     for (const name of tests) t.true(isTest(name), `${row}: ${name}`)
   }
 })
+
+for (const [of, least] of [['walfs', 150], ['klevdb', 55], ['streambus', 45]] as const) {
+  test(`docs/parity/${of}.md says of every test of ${of} which test here is its like, or why there is none; and they exist`, (t) => {
+    const rows = rowsOf(`docs/parity/${of}.md`, 'parity')
+    t.true(rows.length >= least, `${rows.length}`)
+    for (const { row, last, tests } of rows) {
+      t.true(tests.length > 0 || last.startsWith('not applicable'), row)
+      for (const name of tests) t.true(isTest(name), `${row}: ${name}`)
+    }
+  })
+}
+
+const numbered = (group: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${group}.${i + 1}`)
+
+for (const [of, numbers, files] of [
+  ['klevdb', [...numbered('B2', 16), ...numbered('B3', 8), ...numbered('B4', 14)], ['log/klevdb-meaning', 'log/klevdb-recovery', 'log/klevdb-defects']],
+  ['streambus', numbered('C4', 9), ['partitioned/streambus-defects']],
+] as const) {
+  test(`docs/parity/${of}.md has every defect of ${of}, and the tests that it is none here; and they exist`, (t) => {
+    const rows = rowsOf(`docs/parity/${of}.md`, 'defects')
+    t.deepEqual(rows.map(({ row }) => row), [...numbers])
+    const named = new Set(rows.flatMap(({ tests }) => tests))
+    for (const { row, tests } of rows) t.true(tests.length > 0, row)
+    for (const name of named) t.true(isTest(name), name)
+    for (const [, name] of files.flatMap((file) => [...read(`__test__/${file}.spec.ts`).matchAll(/^test\('(defect .+?)', /gm)])) t.true(named.has(name!), `${name} is in no row`)
+  })
+}
 
 test('each of the 21 defects has one test', (t) => {
   const numbers = [...read('__test__/wal/walfs-defects.spec.ts').matchAll(/^test\('defect (\d+): /gm)].map(([, number]) => Number(number))

@@ -1,5 +1,7 @@
 import test from 'ava'
 import { type PartitionedLog, type Seek } from 'varve'
+import { run } from '../support/child.ts'
+import { freshDir } from '../support/directory.ts'
 import { freshPartitions, take, textOf } from './opened.ts'
 
 test('all partitions in one stream, each in its order, and fairly', async (t) => {
@@ -97,4 +99,13 @@ test('calls of next that overlap are answered in order', async (t) => {
   const calls = Array.from({ length: 5 }, () => stream.next())
   for (let i = 0; i < 5; i++) log.append(`${i}`)
   t.deepEqual((await Promise.all(calls)).map(({ value }) => textOf(value!)), ['0', '1', '2', '3', '4'])
+})
+
+test('a stream that has read all there is and waits holds no memory to read into', async (t) => {
+  const end = await run('idle-streams', [freshDir(t)], { env: { ...process.env, NODE_OPTIONS: '' } })
+  t.is(end.code, 0, end.stderr)
+  const { bytes, last } = JSON.parse(end.stdout) as { bytes: number; last: string }
+  t.is(last, 'last last')
+  // With buffers that are kept it is three times as much.
+  t.true(bytes < 80_000, `${bytes} bytes each`)
 })

@@ -1,4 +1,4 @@
-// Behaviour that others of this kind have a test for, and that no other test here is about: see docs/parity.md.
+// Behaviour that others of this kind have a test for, and that no other test here is about: see docs/parity/walfs.md.
 import { existsSync, readFileSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'

@@ -3,9 +3,9 @@ import { type Command, DAMAGED, OK } from '../command.ts'
 import { counted, size } from '../units.ts'
 
 /** The difference between the two repairs, in a line each. */
-export function repairs(dir: string): string[] {
+export function repairs(dir: string, noun: string): string[] {
   return [
-    `  varve salvage ${dir} <to>   first: copies every intact record, before and after the damage, to a new directory; only reads this one`,
+    `  varve salvage ${dir} <to>   first: copies every intact ${noun}, before and after the damage, to a new directory; only reads this one`,
     `  varve recover ${dir}        repairs in place: keeps what is before the first damage, and sets the rest aside in .lost files`,
   ]
 }
@@ -16,8 +16,8 @@ export function damageLines({ damage }: CheckReport): string[] {
 }
 
 /** What `check` has to say of the bytes that it read. */
-export function extent({ entries, segments, bytes }: CheckReport): string {
-  return `${counted(entries, 'intact record')} in ${counted(segments, 'segment')}, ${size(bytes)} read`
+export function extent({ entries, segments, bytes }: CheckReport, noun: string): string {
+  return `${counted(entries, `intact ${noun}`)} in ${counted(segments, 'segment')}, ${size(bytes)} read`
 }
 
 export const check: Command = {
@@ -41,21 +41,21 @@ damaged: 2 places; 2,999 intact records in 3 segments, 192 KiB read. What to do:
 `,
   },
   async run(args, context) {
-    const { out, json } = context
+    const { out, json, noun } = context
     const report = await context.watch('checking', (options) => context.care.check(args.dir, options))
     if (json) {
       out.line(JSON.stringify(report))
     } else {
       for (const line of damageLines(report)) out.line(line)
-      for (const line of verdict(report, args.dir)) out.line(line)
+      for (const line of verdict(report, args.dir, noun)) out.line(line)
     }
     return report.ok ? OK : DAMAGED
   },
 }
 
-function verdict(report: CheckReport, dir: string): string[] {
+function verdict(report: CheckReport, dir: string, noun: string): string[] {
   const { ok, damage } = report
-  if (!ok) return [`damaged: ${counted(damage.length, 'place')}; ${extent(report)}. What to do:`, ...repairs(dir)]
+  if (!ok) return [`damaged: ${counted(damage.length, 'place')}; ${extent(report, noun)}. What to do:`, ...repairs(dir, noun)]
   const notes = damage.length === 0 ? '' : '; what is listed is no loss: the next open of a writer puts it right'
-  return [`ok: ${extent(report)}${notes}`]
+  return [`ok: ${extent(report, noun)}${notes}`]
 }

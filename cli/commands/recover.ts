@@ -31,7 +31,7 @@ recovered: 1,485 records kept, 2 files set aside. The log opens again.
     if (!args.has('yes')) await ask(args.dir, context)
     const report = await context.watch('recovering', (options) => context.care.recover(args.dir, options))
     if (context.json) context.out.line(JSON.stringify(report))
-    else for (const line of lines(report)) context.out.line(line)
+    else for (const line of lines(report, context.noun)) context.out.line(line)
     return OK
   },
 }
@@ -43,12 +43,12 @@ async function ask(dir: string, context: Context): Promise<void> {
   if (!yes) throw Object.assign(new Error('not confirmed'), { code: 'DECLINED' })
 }
 
-function lines(report: RecoverReport): string[] {
+function lines(report: RecoverReport, noun: string): string[] {
   const { ok, keptEntries, setAside } = report
-  if (ok) return [...damageLines(report), `ok: nothing to repair; ${counted(keptEntries, 'record')}`]
+  if (ok) return [...damageLines(report), `ok: nothing to repair; ${counted(keptEntries, noun)}`]
   return [
     ...damageLines(report),
     ...setAside.map((path) => `set aside: ${path}`),
-    `recovered: ${counted(keptEntries, 'record')} kept, ${counted(setAside.length, 'file')} set aside. The log opens again.`,
+    `recovered: ${counted(keptEntries, noun)} kept, ${counted(setAside.length, 'file')} set aside. The log opens again.`,
   ]
 }

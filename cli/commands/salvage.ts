@@ -28,7 +28,7 @@ salvaged around 2 damaged places: 2,999 records copied to data/saved
       context.out.line(JSON.stringify(report))
     } else {
       for (const line of damageLines(report)) context.out.line(line)
-      context.out.line(`${report.ok ? 'no damage' : `salvaged around ${counted(report.damage.length, 'damaged place')}`}: ${counted(report.keptEntries, 'record')} copied to ${to}`)
+      context.out.line(`${report.ok ? 'no damage' : `salvaged around ${counted(report.damage.length, 'damaged place')}`}: ${counted(report.keptEntries, context.noun)} copied to ${to}`)
     }
     return OK
   },

@@ -45,7 +45,7 @@ segment               records       indexes      used  length  state
     } else {
       out.line(`${args.dir}: a Wal`)
       for (const line of table(rows(stats))) out.line(line)
-      for (const line of detail === undefined ? [] : ['', ...fileRows(detail.files)]) out.line(line)
+      for (const line of detail === undefined ? [] : ['', ...fileRows(detail.files, 'records', 'indexes')]) out.line(line)
       for (const line of gapLines(recovery)) out.line(line)
     }
     return recovery.gaps.length > 0 ? DAMAGED : OK
@@ -67,12 +67,13 @@ function rows({ entries, bytes, segments, firstIndex, nextIndex, durableIndex, c
   ]
 }
 
-function fileRows(files: readonly SegmentInfo[]): string[] {
-  const rows = files.map(({ path, entries, firstIndex, nextIndex, bytes, capacity, sealed, pendingDeletion, marker }) => [
-    basename(path), count(entries), entries === 0 ? `from ${firstIndex}` : `${firstIndex} to ${nextIndex - 1}`, size(bytes), size(capacity),
+/** A row for each segment, of whose `entries` the `places` are told. */
+export function fileRows(files: readonly SegmentInfo[], entries: string, places: string): string[] {
+  const rows = files.map(({ path, entries: held, firstIndex, nextIndex, bytes, capacity, sealed, pendingDeletion, marker }) => [
+    basename(path), count(held), held === 0 ? `from ${firstIndex}` : `${firstIndex} to ${nextIndex - 1}`, size(bytes), size(capacity),
     [sealed ? 'sealed' : 'written to', marker === 0 ? '' : `marker ${marker}`, pendingDeletion ? 'removed' : ''].filter(Boolean).join(', '),
   ])
-  return table([['segment', 'records', 'indexes', 'used', 'length', 'state'], ...rows], [1, 2, 3, 4])
+  return table([['segment', entries, places, 'used', 'length', 'state'], ...rows], [1, 2, 3, 4])
 }
 
 /** Of the records from `first` up to `next`, those up to `last`. */

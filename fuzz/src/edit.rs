@@ -18,50 +18,8 @@ pub fn edit(files: &mut Files, written: &mut Written, input: &mut Input<'_>) {
     let kind = input.pick(EDITS);
     let Some(name) = name(files, input) else { return };
     match kind {
-        0 => with(files, &name, |bytes| {
-            let at = place(bytes, input);
-            if let Some(byte) = bytes.get_mut(at) {
-                *byte ^= 1 << input.pick(8);
-            }
-        }),
-        1 => with(files, &name, |bytes| {
-            let at = place(bytes, input);
-            bytes.truncate(at);
-        }),
-        2 => with(files, &name, |bytes| {
-            let len = bytes.len() + usize::from(input.short());
-            bytes.resize(len.min(MOST), input.byte());
-        }),
-        3 => with(files, &name, |bytes| {
-            let at = place(bytes, input);
-            let len = usize::from(input.byte());
-            let new = input.take(len);
-            if let Some(old) = bytes.get_mut(at..at + new.len()) {
-                old.copy_from_slice(new);
-            }
-        }),
-        4 => with(files, &name, |bytes| {
-            let (from, len) = (place(bytes, input), usize::from(input.short()));
-            bytes.iter_mut().skip(from).take(len).for_each(|byte| *byte = 0);
-        }),
-        5 => drop(files.remove(&name)),
-        6 => {
-            let other = self::name(files, input).unwrap_or_default();
-            if let (Some(one), Some(two)) = (files.get(&name).cloned(), files.get(&other).cloned()) {
-                files.insert(name, two);
-                files.insert(other, one);
-            }
-        }
-        7 => {
-            let bytes = files.get(&name).cloned().unwrap_or_default();
-            files.insert(new_name(input), bytes);
-        }
-        8 => {
-            let bytes = files.remove(&name).unwrap_or_default();
-            files.insert(new_name(input), bytes);
-        }
+        0..=8 | 10 | 17 => accident(kind, files, &name, input, new_name),
         9 => foreign(files, written, &name, input),
-        10 => splice(files, &name, input),
         11 => {
             written.forge_indexes();
             with(files, &name, |bytes| change_header(bytes, input));
@@ -83,25 +41,80 @@ pub fn edit(files: &mut Files, written: &mut Written, input: &mut Input<'_>) {
             written.touch();
             with(files, "durable", |bytes| slot(bytes, input));
         }
-        16 => {
+        _ => {
             written.touch();
             sidecar(files, &name, input);
         }
+    }
+}
+
+/// What befalls the file `name` without anybody who knows the format: kinds 0 to 8, 10 and 17.
+pub fn accident(
+    kind: usize,
+    files: &mut Files,
+    name: &str,
+    input: &mut Input<'_>,
+    new_name: fn(&mut Input<'_>) -> String,
+) {
+    match kind {
+        0 => with(files, name, |bytes| {
+            let at = place(bytes, input);
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1 << input.pick(8);
+            }
+        }),
+        1 => with(files, name, |bytes| {
+            let at = place(bytes, input);
+            bytes.truncate(at);
+        }),
+        2 => with(files, name, |bytes| {
+            let len = bytes.len() + usize::from(input.short());
+            bytes.resize(len.min(MOST), input.byte());
+        }),
+        3 => with(files, name, |bytes| {
+            let at = place(bytes, input);
+            let len = usize::from(input.byte());
+            let new = input.take(len);
+            if let Some(old) = bytes.get_mut(at..at + new.len()) {
+                old.copy_from_slice(new);
+            }
+        }),
+        4 => with(files, name, |bytes| {
+            let (from, len) = (place(bytes, input), usize::from(input.short()));
+            bytes.iter_mut().skip(from).take(len).for_each(|byte| *byte = 0);
+        }),
+        5 => drop(files.remove(name)),
+        6 => {
+            let other = self::name(files, input).unwrap_or_default();
+            if let (Some(one), Some(two)) = (files.get(name).cloned(), files.get(&other).cloned()) {
+                files.insert(name.to_owned(), two);
+                files.insert(other, one);
+            }
+        }
+        7 => {
+            let bytes = files.get(name).cloned().unwrap_or_default();
+            files.insert(new_name(input), bytes);
+        }
+        8 => {
+            let bytes = files.remove(name).unwrap_or_default();
+            files.insert(new_name(input), bytes);
+        }
+        10 => splice(files, name, input),
         // Nothing where the footer was: the segment has to be walked.
-        _ => with(files, &name, |bytes| {
+        _ => with(files, name, |bytes| {
             let from = bytes.len().saturating_sub(128);
             bytes[from..].fill(0);
         }),
     }
 }
 
-fn with(files: &mut Files, name: &str, edit: impl FnOnce(&mut Vec<u8>)) {
+pub fn with(files: &mut Files, name: &str, edit: impl FnOnce(&mut Vec<u8>)) {
     if let Some(bytes) = files.get_mut(name) {
         edit(bytes);
     }
 }
 
-fn name(files: &Files, input: &mut Input<'_>) -> Option<String> {
+pub fn name(files: &Files, input: &mut Input<'_>) -> Option<String> {
     files.keys().nth(input.pick(files.len())).cloned()
 }
 
@@ -150,7 +163,7 @@ fn splice(files: &mut Files, name: &str, input: &mut Input<'_>) {
 }
 
 /// Changes a slot of the durable bound, and seals it.
-fn slot(bytes: &mut [u8], input: &mut Input<'_>) {
+pub fn slot(bytes: &mut [u8], input: &mut Input<'_>) {
     let at = usize::try_from(SLOT_POSITIONS[input.pick(2)]).unwrap_or(0);
     if let Some(slot) = bytes.get_mut(at..at + DurableSlot::LEN) {
         change(slot, &DurableSlot::FIELDS[1..], input);
@@ -159,7 +172,7 @@ fn slot(bytes: &mut [u8], input: &mut Input<'_>) {
 }
 
 /// Changes a sidecar: its header, or its positions, with the checksums of what it says then.
-fn sidecar(files: &mut Files, name: &str, input: &mut Input<'_>) {
+pub fn sidecar(files: &mut Files, name: &str, input: &mut Input<'_>) {
     let segment = name.replace(".idx", ".seg");
     let Some(header) = files.get(&segment).and_then(|bytes| header(bytes)) else { return };
     with(files, &segment.replace(".seg", ".idx"), |bytes| {

@@ -6,18 +6,35 @@
 mod base;
 mod directory;
 mod edit;
+mod entries;
 mod forge;
 mod frames;
 mod input;
+mod keys;
+mod known;
+mod log;
 mod look;
 pub mod memory;
+mod pieces;
 pub mod seeds;
 mod sidecar;
 mod written;
 
 pub use directory::directory;
+pub use entries::entries;
 pub use frames::frames;
+pub use keys::keys;
+pub use log::log;
+pub use pieces::pieces;
 pub use sidecar::sidecar;
 
 /// The targets by name.
-pub const TARGETS: [(&str, fn(&[u8])); 3] = [("frames", frames), ("sidecar", sidecar), ("directory", directory)];
+pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+    ("frames", frames),
+    ("sidecar", sidecar),
+    ("directory", directory),
+    ("entries", entries),
+    ("pieces", pieces),
+    ("keys", keys),
+    ("log", log),
+];

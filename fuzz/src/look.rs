@@ -286,7 +286,8 @@ fn recovered(found: &Files, written: &Written) {
     machine.drop_jobs();
 }
 
-/// The copy opens, and holds all that could be read in place.
+/// The copy opens, and holds all that could be read in place; but for what had been truncated, where that is told behind the damage alone: an open cuts
+/// a torn tail, and the truncation with it, while a salvage goes on behind.
 fn salvaged(found: &Files, written: &Written, readable: Option<&Records>) {
     let machine = machine(found);
     let shared: Arc<dyn Machine> = Arc::new(machine.clone());
@@ -301,7 +302,11 @@ fn salvaged(found: &Files, written: &Written, readable: Option<&Records>) {
                     report.kept_entries,
                     "salvage says that it kept other records than are read"
                 );
-                for record in readable.into_iter().flatten().filter(|_| !written.is_forged()) {
+                let first = wal.first_index();
+                let kept = |record: &&(u64, Vec<u8>)| {
+                    !written.is_forged() && (record.0 >= first || !written.may_begin_at(first))
+                };
+                for record in readable.into_iter().flatten().filter(kept) {
                     assert!(records.contains(record), "salvage loses record {}, which can be read", record.0);
                 }
                 machine.crash_after(0);

@@ -7,6 +7,10 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let mut seeds = match target {
         "frames" => frames(),
         "sidecar" => (0..8).map(|shape| (format!("shape-{shape}"), sidecar(shape))).collect(),
+        "entries" => entries(),
+        "pieces" => (0..5).map(|kind| (format!("kind-{kind}"), rising(&[1, kind]))).collect(),
+        "keys" => (0..9).flat_map(|kind| (0..4).map(move |file| key_table(file, kind))).collect(),
+        "log" => log_directory(),
         _ => directory(),
     };
     seeds.push(("empty".into(), Vec::new()));
@@ -50,6 +54,32 @@ fn sidecar(shape: u8) -> Vec<u8> {
     seed
 }
 
+/// Each codec, with groups of all sizes, as they are made and with each kind of edit.
+fn entries() -> Vec<(String, Vec<u8>)> {
+    let mut seeds = vec![
+        ("raw-single".into(), [&[0, 0, 3][..], &[0; 16], &[1, b'k', b'v']].concat()),
+        ("raw-group".into(), [&[0, 1, 0, 0, 0][..], &[0; 28]].concat()),
+        ("single".into(), rising(&[1, 0, 64])),
+    ];
+    for codec in 0..5u8 {
+        for size in 0..4u8 {
+            let shape = 1 | size << 1 | codec << 3;
+            seeds.push((format!("codec-{codec}-size-{size}"), vec![1, shape, 64, 1]));
+            seeds.push((format!("codec-{codec}-size-{size}-edited"), rising(&[1, shape, 64])));
+        }
+    }
+    seeds
+}
+
+/// Some numbers behind others.
+fn rising(front: &[u8]) -> Vec<u8> {
+    front.iter().copied().chain((0..120u8).map(|byte| byte.wrapping_mul(7))).collect()
+}
+
+fn key_table(file: u8, kind: u8) -> (String, Vec<u8>) {
+    (format!("file-{file}-edit-{kind}"), vec![file, kind, 40, 16, 3, 2, 9, 70, 1, 250, 4])
+}
+
 fn directory() -> Vec<(String, Vec<u8>)> {
     let mut seeds = Vec::new();
     for base in 0..6u8 {
@@ -61,6 +91,18 @@ fn directory() -> Vec<(String, Vec<u8>)> {
                     [&[base, edit, file][..], &more].concat(),
                 ));
             }
+        }
+    }
+    seeds
+}
+
+/// Each kind of edit at some files of each log.
+fn log_directory() -> Vec<(String, Vec<u8>)> {
+    let mut seeds: Vec<_> = (0..6u8).map(|base| (format!("base-{base}"), vec![base])).collect();
+    for base in 0..6u8 {
+        for edit in 0..22u8 {
+            let input = [base, edit, base * 3 + edit, 3, 2, 70, 1, 66, 5, 9];
+            seeds.push((format!("base-{base}-edit-{edit:02}"), input.to_vec()));
         }
     }
     seeds

@@ -9,6 +9,7 @@ pub struct Written {
     forged: HashSet<Vec<u8>>,
     indexes_forged: bool,
     touched: bool,
+    dropped_before: u64,
 }
 
 impl Written {
@@ -17,8 +18,14 @@ impl Written {
         self.records.entry(index).or_default().insert(bytes.to_vec());
     }
 
+    /// A log was truncated before `index`.
+    pub fn drop_before(&mut self, index: u64) {
+        self.dropped_before = self.dropped_before.max(index);
+    }
+
     /// All that another log was given, too.
     pub fn join(&mut self, other: &Self) {
+        self.drop_before(other.dropped_before);
         for (index, records) in &other.records {
             self.records.entry(*index).or_default().extend(records.iter().cloned());
         }
@@ -42,6 +49,11 @@ impl Written {
     /// True if somebody wrote right checksums who is not the log.
     pub fn is_forged(&self) -> bool {
         self.indexes_forged || self.touched || !self.forged.is_empty()
+    }
+
+    /// True if no more than what was truncated is gone from a log that begins at `first_index`.
+    pub fn may_begin_at(&self, first_index: u64) -> bool {
+        first_index <= self.dropped_before
     }
 
     /// True if a log may return this record at this index.

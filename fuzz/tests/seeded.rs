@@ -1,5 +1,5 @@
 //! The bodies of the fuzz targets on any compiler: the first inputs, those that once failed, and random ones from a seed.
-//! `VARVE_SEED` runs one seed, `VARVE_FUZZ_SECONDS` says for how long each target goes on (default 3).
+//! `VARVE_SEED` runs one seed, `VARVE_FUZZ_INPUT` one input as a failure prints it, `VARVE_FUZZ_SECONDS` says for how long each target goes on (default 3).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -68,6 +68,12 @@ fn target(name: &str) {
         run(name, body, &Rng(seed).input(&firsts), &format!("VARVE_SEED={seed}"));
         return;
     }
+    if let Ok(hex) = std::env::var("VARVE_FUZZ_INPUT") {
+        let byte = |at: usize| hex.get(2 * at..2 * at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let input: Vec<u8> = (0..hex.len() / 2).map(|at| byte(at).expect("two hexadecimal digits a byte")).collect();
+        run(name, body, &input, "VARVE_FUZZ_INPUT");
+        return;
+    }
     let (alive, heartbeat) = channel();
     let watchdog = std::thread::spawn(move || {
         while let Ok(()) | Err(RecvTimeoutError::Timeout) = match heartbeat.recv_timeout(ENDLESS) {
@@ -114,4 +120,24 @@ fn any_bytes_as_a_sidecar_or_a_slot_are_read_or_refused() {
 #[test]
 fn a_directory_that_somebody_changed_is_read_or_refused_and_goes_on() {
     target("directory");
+}
+
+#[test]
+fn any_bytes_as_an_entry_are_read_or_refused() {
+    target("entries");
+}
+
+#[test]
+fn any_bytes_as_what_lies_beside_entries_are_read_or_refused() {
+    target("pieces");
+}
+
+#[test]
+fn in_tables_of_keys_that_somebody_changed_no_message_is_missed() {
+    target("keys");
+}
+
+#[test]
+fn a_log_that_somebody_changed_is_read_or_refused_and_goes_on() {
+    target("log");
 }

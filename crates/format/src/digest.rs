@@ -6,7 +6,7 @@ use crate::layout::layout;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"VARVEDIG");
 const CHECKED: usize = DigestHeader::LEN - 4;
-const POINT_LEN: usize = 12;
+const POINT_LEN: usize = 20;
 const STEP_LEN: usize = 8;
 
 layout! {
@@ -38,6 +38,17 @@ pub struct Point {
     pub offset: u32,
     /// Offsets that it stands for.
     pub span: u32,
+    /// Greatest time up to it, its own messages too.
+    pub max_time: i64,
+}
+
+impl Point {
+    fn decode(bytes: &[u8; POINT_LEN]) -> Self {
+        let (numbers, time) = bytes.split_at(POINT_LEN - 8);
+        let number = |at: usize| numbers.as_chunks().0.get(at).map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        let max_time = time.first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes));
+        Self { entry: number(0), offset: number(1), span: number(2), max_time }
+    }
 }
 
 /// What is known of a segment without reading it.
@@ -62,11 +73,12 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// The whole file, for the segment with `header`: the header, each point as three 32-bit numbers, each step as one of 64 bits.
+    /// The whole file, for the segment with `header`: the header, each point as three 32-bit numbers and one of 64, each step as one of 64 bits.
     pub fn encode(&self, header: &SegmentHeader) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.points.len() * POINT_LEN + self.steps.len() * STEP_LEN);
-        for Point { entry, offset, span } in &self.points {
+        for Point { entry, offset, span, max_time } in &self.points {
             [entry, offset, span].into_iter().for_each(|number| body.extend_from_slice(&number.to_le_bytes()));
+            body.extend_from_slice(&max_time.to_le_bytes());
         }
         self.steps.iter().for_each(|step| body.extend_from_slice(&step.to_le_bytes()));
         let mut head = DigestHeader {
@@ -120,13 +132,7 @@ impl Digest {
         {
             return None;
         }
-        let number = |bytes: [u8; 4]| u32::from_le_bytes(bytes);
-        let point = |[a, b, c, d, e, f, g, h, i, j, k, l]: &[u8; POINT_LEN]| Point {
-            entry: number([*a, *b, *c, *d]),
-            offset: number([*e, *f, *g, *h]),
-            span: number([*i, *j, *k, *l]),
-        };
-        digest.points = points.as_chunks().0.iter().map(point).collect();
+        digest.points = points.as_chunks().0.iter().map(Point::decode).collect();
         digest.steps = steps.as_chunks().0.iter().map(|step| i64::from_le_bytes(*step)).collect();
         Some(digest)
     }

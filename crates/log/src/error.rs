@@ -69,6 +69,15 @@ impl Error {
         }
     }
 
+    /// The same of damage met on the way to the message at `offset`.
+    #[cold]
+    pub(crate) fn at(mut self, offset: u64) -> Self {
+        if let Self::Wal(varve_wal::Error::Segment(varve_segment::Error::Corrupt { index, .. })) = &mut self {
+            *index = Some(offset);
+        }
+        self
+    }
+
     /// As news tell of it: what the files below gave, or in words.
     pub(crate) fn into_segment(self) -> varve_segment::Error {
         match self {
@@ -90,6 +99,13 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wal(varve_wal::Error::OutOfRange { .. }) => f.write_str("the messages were removed"),
+            Self::Wal(varve_wal::Error::Segment(varve_segment::Error::Corrupt { path, position, index, reason })) => {
+                write!(f, "{} is damaged at byte {position}", path.display())?;
+                if let Some(offset) = index {
+                    write!(f, " (offset {offset})")?;
+                }
+                write!(f, ": {reason}")
+            }
             Self::Wal(error) => error.fmt(f),
             Self::OutOfRange { what, offset, first, last } => {
                 write!(f, "{what} {offset} is outside of {first} to {last}")
@@ -123,15 +139,19 @@ impl std::error::Error for Error {
     }
 }
 
+/// What the record log says of an index is of an entry, which says nothing to who has offsets: it is left out.
 impl From<varve_wal::Error> for Error {
-    fn from(error: varve_wal::Error) -> Self {
+    fn from(mut error: varve_wal::Error) -> Self {
+        if let varve_wal::Error::Segment(varve_segment::Error::Corrupt { index, .. }) = &mut error {
+            *index = None;
+        }
         Self::Wal(error)
     }
 }
 
 impl From<varve_segment::Error> for Error {
     fn from(error: varve_segment::Error) -> Self {
-        Self::Wal(error.into())
+        varve_wal::Error::from(error).into()
     }
 }
 

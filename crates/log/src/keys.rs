@@ -135,10 +135,24 @@ impl Log {
             drop(tail);
             let done = job.run(&|_| true, &never);
             let mut tail = self.tail.lock();
-            if let Some(keys) = tail.keys.as_mut() {
-                keys.install(done)?;
+            match tail.keys.as_mut().map_or(Ok(()), |keys| keys.install(done)) {
+                // Else the tables that were to be merged never would be, and who appends would be told of damage that is none of the log.
+                Err(IndexError::Damaged { from, .. }) => self.index_again(&mut tail, from)?,
+                installed => installed?,
             }
         }
+    }
+
+    /// A table of the index is damaged: it goes, and what is known from the offset `from` on is read from the log again.
+    #[cold]
+    fn index_again(&self, tail: &mut LockedTail<'_>, from: u64) -> Result<()> {
+        let Some(mut keys) = tail.keys.take() else { return Ok(()) };
+        let added = match keys.drop_from(from) {
+            Ok(from) => self.add_keys(&mut keys, tail, from),
+            Err(error) => Err(error.into()),
+        };
+        tail.keys = Some(keys);
+        added
     }
 
     /// Writes all that is in memory, so that the next open need not read the log, and ends the index: whoever still works on it does nothing more in
@@ -206,13 +220,7 @@ impl Log {
             let Some(keys) = &mut tail.keys else { continue };
             match keys.older(hash, before) {
                 Ok(found) => return Ok(found),
-                Err(IndexError::Damaged { from, .. }) => {
-                    let from = keys.drop_from(from)?;
-                    let Some(mut keys) = tail.keys.take() else { continue };
-                    let added = self.add_keys(&mut keys, tail, from);
-                    tail.keys = Some(keys);
-                    added?;
-                }
+                Err(IndexError::Damaged { from, .. }) => self.index_again(tail, from)?,
                 Err(error) => return Err(error.into()),
             }
         }

@@ -18,6 +18,7 @@ mod open;
 mod options;
 mod outline;
 mod partitioned;
+mod places;
 mod producers;
 mod reader;
 mod remove;
@@ -41,7 +42,7 @@ pub use partitioned::{
     PartitionedRecovery, PartitionedRemoval, RetentionStats, Written, flush_all_partitioned, murmur2, open_partitioned,
 };
 pub use producers::Producer;
-pub use reader::{Fill, LogReader, ROW_WORDS, ReaderOptions};
+pub use reader::{Fill, LEAST_VIEW, LogReader, ROW_WORDS, ReaderOptions};
 pub use remove::{Removal, Removed, Rule};
 pub use retention::{Held, Retention};
 pub use shared::{Handle, flush_all, open_shared};

@@ -77,13 +77,13 @@ impl Log {
         if offset < first || offset >= next {
             return Err(Error::OutOfRange { what: "offset", offset, first, last: next.saturating_sub(1) });
         }
-        self.find(offset, &mut read)
+        self.find(offset, &mut read).map_err(|error| error.at(offset))
     }
 
     /// The same of any offset: `None` where there is none.
     pub(crate) fn find<R>(&self, offset: u64, read: &mut impl FnMut(&Message<'_>) -> R) -> Result<Option<R>> {
         loop {
-            let moves = self.moves();
+            let moves = self.settled()?;
             let found = match self.locate(offset)? {
                 Some(place) if place.holds => self.read_at(place.index, offset, moves, read),
                 _ => Ok(None),
@@ -196,7 +196,7 @@ impl Log {
     ) -> Result<Option<R>> {
         let mut at = from;
         loop {
-            let moves = self.moves();
+            let moves = self.settled()?;
             let Some(place) = self.locate(at)? else { return Ok(None) };
             let (mut found, mut next) = (None, at);
             let read = entry::messages(&self.wal, place.index, &mut |message| {
@@ -232,7 +232,7 @@ impl Log {
         }
         let start = self.start_offset();
         loop {
-            let moves = self.moves();
+            let moves = self.settled()?;
             let from = match self.sealed.find_time(time) {
                 Some(sealed) => {
                     let outline = self.sealed.outline(&self.wal, &sealed)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use varve_format::{LogState, ProducerSnapshot};
 use varve_io::Machine;
@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::options::LogOptions;
 use crate::outline::Outline;
 use crate::partitioned::refuse_partitions;
+use crate::places::Mirrors;
 use crate::producers::Producers;
 use crate::retention::Retainer;
 use crate::sealed::{Sealed, look_at};
@@ -112,6 +113,8 @@ impl Log {
             start_offset: AtomicU64::new(0),
             high_water: AtomicU64::new(0),
             bodies: Bodies::default(),
+            gaps: OnceLock::new(),
+            mirrors: Mirrors::default(),
         });
         let mut tail = log.tail.lock();
         let mut cut = false;
@@ -126,6 +129,7 @@ impl Log {
             log.keep_producers(true)?;
         }
         log.set_retention(options.retention);
+        log.note_gaps();
         Ok(log)
     }
 
@@ -158,18 +162,25 @@ impl Log {
             self.look_for_producers(tail, &segments, anyway, told)?;
         }
         let Some(active) = segments.pop() else { return Ok(()) };
-        let (mut sealed, mut base) = (Vec::with_capacity(segments.len()), 0);
+        let (known, mut sealed, mut base) = (self.sealed.all(), Vec::with_capacity(segments.len()), 0);
         for segment in &segments {
-            let one = look_at(&self.wal, segment, base)?;
+            let at = known.binary_search_by_key(&segment.header.id, |one| one.segment.header.id);
+            let one = match at.ok().and_then(|at| known.get(at)).filter(|one| Arc::ptr_eq(&one.segment, segment)) {
+                Some(one) => Arc::clone(one),
+                None => look_at(&self.wal, segment, base)?,
+            };
             base = one.end;
             sealed.push(one);
         }
-        self.sealed.replace(sealed);
-        tail.seen = active.header.first_index;
-        tail.segment = active;
-        tail.outline = Outline::at(base);
-        tail.next_offset = base;
-        self.active_base.store(base, Ordering::Release);
+        self.sealed.put(sealed);
+        // Of one that is still active what is known stays: a cut would have begun another.
+        if tail.outline.entries() == 0 || !Arc::ptr_eq(&tail.segment, &active) {
+            tail.seen = active.header.first_index;
+            tail.segment = active;
+            tail.outline = Outline::at(base);
+            tail.next_offset = base;
+            self.active_base.store(base, Ordering::Release);
+        }
         self.absorb(tail)?;
         // Messages at the end that were removed had offsets, too.
         tail.next_offset = tail.next_offset.max(tail.state.next_offset);
@@ -180,7 +191,7 @@ impl Log {
     /// Shows others what the tail knows.
     fn publish(&self, tail: &Tail) {
         let state = &tail.state;
-        self.start_offset.store(state.start_offset.min(tail.next_offset), Ordering::Release);
+        self.begin_at(state.start_offset.min(tail.next_offset));
         self.high_water.store(state.high_water, Ordering::Release);
         self.next_offset.store(tail.next_offset, Ordering::Release);
     }
@@ -191,6 +202,16 @@ impl Log {
         let mut tail = self.tail.lock();
         // What goes wrong fails the record log's own reading, which tells.
         let _told_there = self.follow_now(&mut tail);
+    }
+
+    /// [`Self::moves`], as far as what is known of the segments goes: where the log is only followed, what has moved since is looked at first.
+    pub(crate) fn settled(&self) -> Result<u64> {
+        if !self.wal.is_following() {
+            return Ok(self.moves());
+        }
+        let mut tail = self.tail.lock();
+        self.follow_now(&mut tail)?;
+        Ok(tail.moves)
     }
 
     fn follow_now(&self, tail: &mut Tail) -> Result<()> {

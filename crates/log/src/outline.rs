@@ -2,7 +2,7 @@
 
 use varve_format::{Digest, Point};
 
-/// Entries between two steps of the greatest time: a search by time reads so many at most.
+/// Entries between two steps of the greatest time: a search by time reads so many at most, and of groups, each of which tells its own, one.
 pub(crate) const STEP: u64 = 16;
 
 /// One entry, as the outline sees it.
@@ -120,7 +120,8 @@ impl Outline {
             else {
                 return false;
             };
-            digest.points.push(Point { entry: number, offset, span });
+            let max_time = digest.max_time.max(entry.max_time);
+            digest.points.push(Point { entry: number, offset, span, max_time });
         }
         self.1 = Follows::On;
         digest.end = entry.base + entry.span;
@@ -168,10 +169,38 @@ impl Outline {
         Some(Located { entry: entry.min(next), holds: entry < next })
     }
 
-    /// The first of [`STEP`] entries among which is the first whose messages come up to `time`; `None` if none does.
+    /// Offset after the last entry that is there below this number; `None` if none is known to be. The entry before it must be there.
+    pub(crate) fn end_before(&self, entry: u64) -> Option<u64> {
+        let digest = &self.0;
+        let last = entry.min(digest.entries).checked_sub(1)?;
+        let behind = digest.points.partition_point(|point| u64::from(point.entry) <= last);
+        let (from, number) = match behind.checked_sub(1).and_then(|at| digest.points.get(at)) {
+            Some(point) => (digest.base + u64::from(point.offset) + u64::from(point.span), u64::from(point.entry)),
+            None => (digest.base + 1, 0),
+        };
+        Some((from + (last - number)).min(digest.end))
+    }
+
+    /// First offset of the entry of this number, which must be there; `None` behind the last one.
+    pub(crate) fn base_of(&self, entry: u64) -> Option<u64> {
+        let digest = &self.0;
+        if entry >= digest.entries {
+            return None;
+        }
+        match digest.points.iter().find(|point| u64::from(point.entry) == entry) {
+            Some(point) => Some(digest.base + u64::from(point.offset)),
+            None if entry == 0 => Some(digest.base),
+            None => self.end_before(entry),
+        }
+    }
+
+    /// An entry at most [`STEP`] single messages before the first that comes up to `time`, and no group before it; `None` if none does.
     pub(crate) fn find_time(&self, time: i64) -> Option<u64> {
         let at = self.0.steps.partition_point(|step| *step < time);
-        (at < self.0.steps.len()).then_some(at as u64 * STEP)
+        let behind = self.0.points.partition_point(|point| point.max_time < time);
+        let passed =
+            behind.checked_sub(1).and_then(|at| self.0.points.get(at)).map_or(0, |point| u64::from(point.entry) + 1);
+        (at < self.0.steps.len()).then_some(passed.max(at as u64 * STEP))
     }
 }
 
@@ -203,6 +232,26 @@ mod tests {
     }
 
     #[test]
+    fn entries_tell_their_offsets_and_gaps_are_passed_over() {
+        // By number: base and span; those left out are lost.
+        let entries =
+            [(0, 100, 1), (1, 101, 64), (2, 165, 1), (3, 166, 1), (6, 200, 1), (7, 201, 2), (8, 210, 1), (9, 211, 1)];
+        let mut outline = Outline::at(100);
+        for (number, base, span) in entries {
+            outline.skip_to(number);
+            assert!(outline.push(&entry(base, span, 0)));
+        }
+        for (number, base, span) in entries {
+            assert_eq!(outline.base_of(number), Some(base), "{number}");
+            assert_eq!(outline.end_before(number + 1), Some(base + span), "{number}");
+        }
+        assert_eq!(outline.base_of(10), None);
+        assert_eq!(outline.end_before(0), None);
+        assert_eq!(outline.end_before(99), Some(212), "behind the last there is nothing more");
+        assert_eq!(Outline::at(7).end_before(5), None);
+    }
+
+    #[test]
     fn the_first_entry_that_comes_up_to_a_time_is_among_those_found() {
         let times: Vec<i64> = (0..100).map(|i| (i * 37) % 50 + i / 10).collect();
         let mut outline = Outline::at(0);
@@ -213,5 +262,15 @@ mod tests {
             let expected = times.iter().position(|one| *one >= time).map(|at| at as u64 / 16 * 16);
             assert_eq!(outline.find_time(time), expected, "{time}");
         }
+        // A group tells for itself, and for the single messages before it.
+        let spans = [1, 64, 64, 1, 1, 64, 1];
+        let times = [5, 9, 20, 3, 30, 25, 40];
+        let (mut outline, mut base) = (Outline::at(0), 0);
+        for (span, time) in spans.into_iter().zip(times) {
+            assert!(outline.push(&entry(base, span, time)));
+            base += span;
+        }
+        let found: Vec<_> = [5, 6, 10, 20, 21, 30, 31, 41].map(|time| outline.find_time(time)).into();
+        assert_eq!(found, [Some(0), Some(0), Some(2), Some(2), Some(3), Some(3), Some(6), None]);
     }
 }

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use varve_format::{Digest, DigestHeader};
-use varve_segment::{FileName, Segment};
+use varve_segment::{FileName, Segment, Span};
 use varve_wal::Wal;
 
 use crate::entry;
 use crate::error::{Error, Result};
 use crate::outline::Outline;
 
-/// Bytes of outlines that are kept in memory: those of six hundred thousand groups, or 16 million single messages with their times.
+/// Bytes of outlines that are kept in memory: those of three hundred thousand groups, or 16 million single messages with their times.
 const MOST_OUTLINE_BYTES: usize = 8 << 20;
 
 /// One of them.
@@ -30,6 +30,7 @@ pub(crate) struct SealedSegment {
 impl SealedSegment {
     fn new(segment: Arc<Segment>, outline: &Outline) -> Self {
         let (base, end, messages, max_time) = (outline.base(), outline.end(), outline.messages(), outline.max_time());
+        let _known_before = segment.span.set(Span { first: base, next: end, entries: messages });
         Self { segment, base, end, messages, max_time, saved: outline.saved(), outline: Mutex::default() }
     }
 
@@ -82,13 +83,7 @@ impl Sealed {
     }
 
     /// Puts `segments` in the place of all.
-    pub(crate) fn replace(&self, segments: Vec<Arc<SealedSegment>>) {
-        self.put(segments);
-        self.outline_bytes.store(0, Ordering::Relaxed);
-    }
-
-    /// The same, where most of them stay, and what is known of them.
-    fn put(&self, segments: Vec<Arc<SealedSegment>>) {
+    pub(crate) fn put(&self, segments: Vec<Arc<SealedSegment>>) {
         let mut table = Table::default();
         segments.into_iter().for_each(|segment| table.push(segment));
         self.change(|there| *there = table);
@@ -147,7 +142,11 @@ impl Sealed {
 
     /// The first that has a message which comes up to `time`.
     pub(crate) fn find_time(&self, time: i64) -> Option<Arc<SealedSegment>> {
-        self.with(|table| table.segments.get(table.max_times.partition_point(|max| *max < time)).cloned())
+        self.with(|table| {
+            let from = table.max_times.partition_point(|max| *max < time);
+            // One of which nothing is left comes up to the least time there is, and to no message.
+            table.segments.get(from..)?.iter().find(|one| one.messages > 0).cloned()
+        })
     }
 
     /// What is known of its entries: from memory, the digest, or by reading them.
@@ -234,12 +233,12 @@ fn read_entries(wal: &Arc<Wal>, segment: &Segment, base: u64) -> Result<Outline>
     Ok(outline)
 }
 
-/// The error for an entry whose frame is intact, and which is not as it must be.
+/// The error for an entry whose frame is intact, and which is not as it must be. Tells no index: of messages there are offsets.
 #[cold]
 pub(crate) fn corrupt(wal: &Wal, index: u64, reason: &'static str) -> Error {
     let place = wal.position_of(index).ok().flatten();
     let segment = place.and_then(|place| wal.segment_set().by_id(place.segment));
     let path = segment.map_or_else(|| wal.dir().to_path_buf(), |segment| segment.path());
     let position = place.map_or(0, |place| place.offset);
-    varve_segment::Error::Corrupt { path, position, index: Some(index), reason }.into()
+    varve_segment::Error::Corrupt { path, position, index: None, reason }.into()
 }

@@ -1,7 +1,7 @@
 //! What a log says of itself.
 
 use varve_format::FORMAT_VERSION;
-use varve_wal::WalStats;
+use varve_wal::{RecoveryReport, WalStats};
 
 use crate::retention::Held;
 use crate::writer::Log;
@@ -29,7 +29,7 @@ pub struct LogStats {
     pub held: Held,
     /// Bytes of uncompressed groups that are kept for reading.
     pub cached_bytes: usize,
-    /// Figures of the record log below.
+    /// Figures of the record log below; what is missing is told by offsets.
     pub entries: WalStats,
 }
 
@@ -53,6 +53,9 @@ impl Log {
         let keys = tail.keys.as_ref().map_or((0, 0), |keys| (keys.file_bytes(), keys.memory()));
         let memory = keys.1 + tail.outline.bytes() + self.sealed.outline_bytes();
         drop(tail);
+        let mut entries = self.wal.stats();
+        let gaps = self.gaps.get().cloned().unwrap_or_default();
+        let recovery = RecoveryReport { gaps, ..std::mem::take(&mut entries.recovery) };
         LogStats {
             messages: self.sealed.messages() + active,
             index_bytes: keys.0,
@@ -64,7 +67,7 @@ impl Log {
             high_water_mark,
             held: self.retainer.held(),
             cached_bytes: self.bodies.bytes(),
-            entries: self.wal.stats(),
+            entries: WalStats { recovery, ..entries },
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use varve_format::{LogState, Producer as Stamped, Provenance};
-use varve_wal::{MAX_INDEX, Wal};
+use varve_wal::{Gap, MAX_INDEX, Wal};
 
 use crate::bodies::Bodies;
 use crate::care::Uses;
@@ -13,6 +13,7 @@ use crate::entry::{self, Input};
 use crate::error::{Error, Result};
 use crate::options::Compression;
 use crate::outline::Entry;
+use crate::places::Mirrors;
 use crate::producers::Producer;
 use crate::retention::Retainer;
 use crate::sealed::Sealed;
@@ -44,6 +45,9 @@ pub struct Log {
     pub(crate) snapshots: Snapshots,
     pub(crate) uses: Uses,
     pub(crate) retainer: Retainer,
+    /// What the open found missing, by offsets.
+    pub(crate) gaps: OnceLock<Vec<Gap>>,
+    pub(crate) mirrors: Mirrors,
 }
 
 /// What an append depends on, and how it is done.
@@ -92,7 +96,7 @@ impl Log {
 
     /// Looks at what another process has written since, where the log is only followed here.
     #[inline]
-    pub(crate) fn catch_up(&self) {
+    pub fn catch_up(&self) {
         if self.wal.is_following() {
             self.follow_on();
         }

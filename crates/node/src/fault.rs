@@ -156,6 +156,11 @@ impl From<varve_log::Error> for Fault {
         use varve_log::Error as Log;
         let message = error.to_string();
         let fault = match error {
+            // Of an entry: it says nothing to who has offsets.
+            Log::Wal(error @ Error::OutOfRange { .. }) => {
+                let details = Box::default();
+                Self { details, ..Self::from(error) }
+            }
             Log::Wal(error) => Self::from(error),
             Log::Partial { written, cause } => {
                 let part = |part: &varve_log::Written| WrittenPart {

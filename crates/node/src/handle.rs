@@ -12,12 +12,12 @@ use varve_io::{Machine, RealMachine};
 use varve_wal::{Handle, Pin, Shared, Wal};
 
 use crate::argument::{answer, index, optional_index};
+use crate::exit;
 use crate::exit::Ends;
 use crate::fault::Fault;
 use crate::notify::{Notifier, Settler};
 use crate::raw::{Answer, Call, Made, SCRATCH, function};
 use crate::task::promise;
-use crate::{exit, report};
 
 /// The machine that all engines run on.
 pub static MACHINE: LazyLock<Arc<dyn Machine>> = LazyLock::new(|| Arc::new(RealMachine::new()));
@@ -32,6 +32,12 @@ pub trait Engine: Shared<Error: Into<Fault>> + Send + Sync {
 
     /// What it is, or stands on.
     fn heart(self: &Arc<Self>) -> &Arc<Self::Heart>;
+
+    /// Its users have indexes of records, and not offsets of messages.
+    const HAS_INDEXES: bool = false;
+
+    /// Has what is told of its segments ready.
+    fn settle_segments(self: &Arc<Self>);
 }
 
 /// What tells of an engine, and syncs it.
@@ -141,7 +147,13 @@ type Property = (&'static CStr, sys::napi_value);
 /// Makes a binding of a handle, with the properties that all engines have.
 pub fn bind<E: Engine>(env: &Env, handle: Hold<E>, dir: &Path) -> napi::Result<(Rc<Binding<E>>, Vec<Property>)> {
     let raw = env.raw();
-    let settler = Settler::new(raw)?;
+    let weak = Arc::downgrade(&*handle);
+    let ready = move || {
+        if let Some(engine) = Weak::upgrade(&weak) {
+            engine.settle_segments();
+        }
+    };
+    let settler = Settler::new(raw, E::HAS_INDEXES, Box::new(ready))?;
     let listener = handle.heart().listen(Arc::clone(settler.notifier()));
     let read_only = handle.is_read_only();
     let binding = Rc::new(Binding {
@@ -172,14 +184,13 @@ pub fn bind<E: Engine>(env: &Env, handle: Hold<E>, dir: &Path) -> napi::Result<(
     Ok((binding, properties))
 }
 
-/// [`bind`] of an engine that is a log of records, or stands on one.
+/// [`bind`] of an engine that is a log of records, or stands on one: all but the list of its segments.
 pub fn bind_records<E: Engine<Heart = Wal>>(
     env: &Env,
     handle: Hold<E>,
     dir: &Path,
 ) -> napi::Result<(Rc<Binding<E>>, Vec<Property>)> {
     let (binding, mut properties) = bind(env, handle, dir)?;
-    properties.push((c"segments", function(env.raw(), &binding, segments)?));
     properties.push((c"pin", function(env.raw(), &binding, pin)?));
     Ok((binding, properties))
 }
@@ -292,12 +303,6 @@ fn answer_question<E: Engine>(binding: &Rc<Binding<E>>, call: &Call) -> Result<A
     let partition = usize::try_from(optional_index(call, 2)?.unwrap_or(0)).unwrap_or(usize::MAX);
     binding.engine()?.heart().answer(binding.listener, index(call, 0)?, allowed, partition);
     Ok(Answer::Undefined)
-}
-
-fn segments<E: Engine<Heart = Wal>>(binding: &Rc<Binding<E>>, call: &Call) -> Result<Answer, Fault> {
-    let engine = binding.engine()?;
-    engine.heart().check_open()?;
-    made(report::segments(&Env::from_raw(call.env), &engine.heart().segments()))
 }
 
 /// `pin(segment)`: a function that lets go of it.

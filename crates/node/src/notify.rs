@@ -53,6 +53,10 @@ struct Context {
     callback: RefCell<Option<sys::napi_ref>>,
     /// The reference to the callback keeps it from being collected.
     held: Cell<bool>,
+    /// Its users have indexes of records.
+    has_indexes: bool,
+    /// Has what is told of segments ready.
+    ready: Box<dyn Fn()>,
 }
 
 /// The side of a notifier that stays on the handle's thread.
@@ -134,8 +138,9 @@ impl Notifier {
 }
 
 impl Settler {
-    /// A way to the event loop of `env`, the environment of this thread.
-    pub fn new(env: sys::napi_env) -> napi::Result<Self> {
+    /// A way to the event loop of `env`, the environment of this thread. `has_indexes`: its users know indexes of records. `ready` is called on that
+    /// loop before segments are told of.
+    pub fn new(env: sys::napi_env, has_indexes: bool, ready: Box<dyn Fn()>) -> napi::Result<Self> {
         let notifier = Arc::new(Notifier {
             function: Mutex::default(),
             news: Waiting::default(),
@@ -149,6 +154,8 @@ impl Settler {
             notifier: Arc::clone(&notifier),
             callback: RefCell::default(),
             held: Cell::default(),
+            has_indexes,
+            ready,
         }));
         let (mut name, mut function) = (ptr::null_mut(), ptr::null_mut());
         // SAFETY: the context lives until the function's finalizer, which N-API calls once, when the function is released or its environment ends.
@@ -272,8 +279,14 @@ fn deliver(env: sys::napi_env, context: &Context) {
     // First: what comes from here on needs a call of its own.
     context.notifier.scheduled.store(false, Ordering::Release);
     let failed = lock(&news.failed).clone();
-    let error = failed.and_then(|error| Fault::from(varve_wal::Error::from(error)).to_js(&Env::from_raw(env)).ok());
+    let fault = failed
+        .map(varve_wal::Error::from)
+        .map(|error| if context.has_indexes { Fault::from(error) } else { Fault::from(varve_log::Error::from(error)) });
+    let error = fault.and_then(|fault| fault.to_js(&Env::from_raw(env)).ok());
     let happened = std::mem::take(&mut *lock(&news.events));
+    if !happened.is_empty() {
+        (context.ready)();
+    }
     let events = if happened.is_empty() { None } else { report::events(&Env::from_raw(env), &happened).ok() };
     let (mut callback, mut receiver) = (ptr::null_mut(), ptr::null_mut());
     let mut arguments = [ptr::null_mut(); 5];

@@ -20,7 +20,7 @@ use crate::fault::{Fault, throw};
 pub const SCRATCH: usize = 64 << 10;
 
 /// Most arguments that a plain function looks at.
-const MAX_ARGUMENTS: usize = 4;
+const MAX_ARGUMENTS: usize = 5;
 
 /// What a plain function gives back.
 pub enum Answer {

@@ -6,8 +6,8 @@ use napi::bindgen_prelude::{Array, JsObjectValue, Object};
 use napi::{Env, JsValue};
 use varve_log::{CursorInfo, Enforced, LogStats, PartitionedBackup, RetentionStats};
 use varve_wal::{
-    BackupReport, CheckReport, Damage, News, Question, RecordPosition, RecoverReport, Removed, SegmentInfo, StatReport,
-    WalStats,
+    BackupReport, CheckReport, Damage, News, Question, RecordPosition, RecoverReport, Removed, SegmentInfo, Span,
+    StatReport, WalStats,
 };
 
 use crate::fault::Fault;
@@ -244,13 +244,15 @@ fn millis(micros: i64) -> f64 {
 fn segment<'env>(env: &'env Env, info: &SegmentInfo) -> napi::Result<Object<'env>> {
     let mut object = Object::new(env)?;
     object.set_named_property("path", info.path.display().to_string())?;
+    let own = Span { first: info.first_index, next: info.next_index, entries: info.entries };
+    let Span { first, next, entries } = info.span.get().copied().unwrap_or(own);
     numbers(
         &mut object,
         &[
             ("id", info.id),
-            ("firstIndex", info.first_index),
-            ("nextIndex", info.next_index),
-            ("entries", info.entries),
+            ("firstIndex", first),
+            ("nextIndex", next),
+            ("entries", entries),
             ("bytes", info.bytes),
             ("capacity", info.capacity),
             ("marker", u64::from(info.marker)),

@@ -227,7 +227,7 @@ impl Follower {
             }
         }
         self.drop_hidden(exchange);
-        self.take_rewritten(change == Change::Names)?;
+        self.take_rewritten(change == Change::Names, exchange)?;
         followed.grew = before != (self.next_index, self.open_batch, self.state.clone());
         Ok(followed)
     }
@@ -388,7 +388,7 @@ impl Follower {
 
     /// Takes over segments that the writer has rewritten: those that were found so by who wanted to read them and, with `look`, some of the others,
     /// the next ones at the next call. Who stands in the old one goes on there, as far as it is in memory. True if there were any.
-    pub fn take_rewritten(&mut self, look: bool) -> Result<bool> {
+    pub fn take_rewritten(&mut self, look: bool, exchange: &mut dyn FnMut()) -> Result<bool> {
         let mut sealed = self.set.all();
         sealed.pop();
         let mut next = sealed.partition_point(|segment| segment.header.id <= self.looked_through);
@@ -410,6 +410,7 @@ impl Follower {
             {
                 let payload = |segment: &Segment| segment.end().map_or(0, |end| end.payload_bytes);
                 self.sealed_payload_bytes = self.sealed_payload_bytes.saturating_sub(payload(old)) + payload(&new);
+                exchange();
                 self.set.replace(old, new);
                 found = true;
             }

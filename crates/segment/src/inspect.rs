@@ -69,7 +69,7 @@ fn look(directory: &Directory, options: &SegmentOptions, verify: bool, care: &Ca
     hidden(&mut found);
     let cut = found.stop.filter(|_| ok).map(|stop| stop.index);
     let state = found.state.as_ref();
-    let first_index = state.map_or(0, |state| state.first_index);
+    let first_index = found.first_index();
     let next_index = found.pieces.last().map_or(first_index, |piece| piece.next_index);
     let next_index = cut.map_or(next_index, |cut| next_index.min(cut));
     let lost: u64 = found.gaps.iter().map(|gap| gap.within(first_index, next_index)).sum();

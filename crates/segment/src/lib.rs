@@ -33,6 +33,7 @@ mod rewrite;
 mod scan;
 mod segment;
 mod set;
+mod span;
 mod survey;
 mod to_come;
 
@@ -56,5 +57,6 @@ pub use residents::{MOST_MAPS, MOST_POSITION_BYTES};
 pub use rewrite::{OldRecord, Rewriter, Rewriting, rewrite};
 pub use segment::{Hold, Sealed, Segment};
 pub use set::SegmentSet;
+pub use span::Span;
 pub use survey::{Flaw, Gap};
 pub use to_come::{begin_later, is_to_come};

@@ -156,6 +156,8 @@ pub(crate) fn hidden(found: &mut Survey) -> Vec<u64> {
     let first_index = found.state.as_ref().map_or(0, |state| state.first_index);
     let firsts = found.pieces.iter().skip(1).map(|next| next.header.first_index);
     let count = firsts.take_while(|first| *first <= first_index).count();
+    // What is lost of it is no loss.
+    found.gaps.retain(|gap| gap.to > first_index);
     found.pieces.drain(..count).map(|piece| piece.header.id).collect()
 }
 
@@ -217,10 +219,11 @@ pub(crate) fn resume(
     };
     let next_index = last.next_index;
     let end = Bound { segment: last.header.id, position: last.end };
-    let state = found.state.take().unwrap_or_else(|| {
-        let first = found.pieces.first().map_or(0, |first| first.header.first_index);
-        State { engine: options.engine.clone(), ..State::new(first, &options.codec) }
-    });
+    let first_index = found.first_index();
+    let state = found
+        .state
+        .take()
+        .unwrap_or_else(|| State { engine: options.engine.clone(), ..State::new(first_index, &options.codec) });
     // All that is found whole has been made durable by now: the segment that begins here says so.
     let state = State {
         durable: end.max(found.bound),

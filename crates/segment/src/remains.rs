@@ -36,11 +36,9 @@ pub struct Remains {
 pub fn remains(directory: &Directory, options: &SegmentOptions, care: &Care) -> Result<Remains> {
     let found = inspect(directory, options, true, care)?;
     let mut log = calmly(|| survey(directory, options, true, true, care))?;
-    let state = log.state.take();
-    let first = log.pieces.first().map_or(0, |piece| piece.header.first_index);
-    let first_index = state.as_ref().map_or(first, |state| state.first_index);
-    log.state.clone_from(&state);
+    let first_index = log.first_index();
     hidden(&mut log);
+    let state = log.state.take();
     let (next_index, marker) =
         log.pieces.last().map_or((first_index, 0), |piece| (piece.next_index, piece.header.marker));
     let segments = log.pieces.into_iter().map(|piece| piece.into_sealed(directory)).collect();

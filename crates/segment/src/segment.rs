@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::kept::Kept;
 use crate::name::FileName;
 use crate::scan::{Scanner, Step, payload_bytes};
+use crate::span::Span;
 
 pub use crate::hold::Hold;
 
@@ -68,6 +69,8 @@ pub struct Segment {
     to_come: AtomicBool,
     /// Its file, where another has its name.
     pub(crate) kept: Kept,
+    /// Set by the engine; whoever tells of the segment has it, too.
+    pub span: Arc<OnceLock<Span>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -104,6 +107,7 @@ impl Segment {
             retired: AtomicBool::new(false),
             to_come: AtomicBool::new(true),
             kept: Kept::default(),
+            span: Arc::default(),
         }
     }
 
@@ -116,20 +120,12 @@ impl Segment {
         damaged: bool,
     ) -> Self {
         Self {
-            header,
-            directory: directory.clone(),
-            file: Mutex::new(None),
-            map: Mutex::new(None),
-            written: AtomicU64::new(end.data_end),
             sealed: OnceLock::from(end),
             positions: Mutex::new(positions.map(Arc::new)),
             damaged,
-            used: AtomicBool::new(true),
             modified_micros: AtomicI64::new(end.sealed_micros),
-            holds: Arc::default(),
-            retired: AtomicBool::new(false),
             to_come: AtomicBool::new(false),
-            kept: Kept::default(),
+            ..Self::to_come(directory, header, end.data_end)
         }
     }
 

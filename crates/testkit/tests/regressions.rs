@@ -363,3 +363,35 @@ fn what_was_durable_before_a_cut_that_is_gone_says_nothing_of_what_comes_after()
     let told = follower.durable_index();
     assert!(told <= wal.durable_index(), "{told} is told to be durable");
 }
+
+#[test]
+fn a_sidecar_of_an_end_that_a_power_loss_took_is_not_believed_of_another_end() {
+    let sidecar = Path::new(DIR).join("0000000000000001.idx");
+    let begun = |len: usize| {
+        let machine = SimMachine::new(1);
+        let wal = open(&machine, false).unwrap();
+        wal.append(&[0; 10], None).unwrap();
+        wal.sync().unwrap();
+        (1..3_u8).for_each(|i| assert_eq!(wal.append(&vec![i; len], None).unwrap(), u64::from(i)));
+        (machine, wal)
+    };
+    let (machine, wal) = begun(100);
+    wal.rotate().unwrap();
+    while machine.run_job() {}
+    let stale = machine.contents(&sidecar).unwrap();
+
+    let (machine, _killed) = begun(50);
+    let machine = machine.kill();
+    // Cut to the first record, as a power loss leaves it; but the sidecar had reached the disk.
+    change(&machine, &segment(1), |bytes| bytes[FIRST_RECORD + 32..].fill(0));
+    machine.set_contents(&sidecar, &stale).unwrap();
+    let again = open(&machine, false).unwrap();
+    (1..3_u8).for_each(|i| assert_eq!(again.append(&[i; 50], None).unwrap(), u64::from(i)));
+    again.rotate().unwrap();
+    again.sync().unwrap();
+    let crashed = machine.crash(1);
+    let last = open(&crashed, false).unwrap();
+    let held: Vec<_> = (0..3).map(|index| last.get(index, |record| (record[0], record.len())).unwrap()).collect();
+    assert_eq!(held, [Some((0, 10)), Some((1, 50)), Some((2, 50))]);
+    drop(wal);
+}

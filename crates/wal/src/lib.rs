@@ -46,6 +46,7 @@ pub use segments::{Pin, RecordPosition, SegmentInfo};
 pub use shared::{Handle, Registry, Shared, flush_all, flush_engines, open_engine, open_shared};
 pub use stats::{Pinned, RecoveryReport, WalStats};
 pub use varve_segment::{
-    Care, Error as SegmentError, ErrorCode, FILL_RECORDS, Fill, Gap, Progress, TABLE_LEN, Table, Torn, first_of, places,
+    Care, Error as SegmentError, ErrorCode, FILL_RECORDS, Fill, Gap, Progress, Span, TABLE_LEN, Table, Torn, first_of,
+    places,
 };
 pub use writer::Wal;

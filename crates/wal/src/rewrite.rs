@@ -97,7 +97,13 @@ impl Wal {
     /// Of a log that is followed: takes over segments that were found rewritten. True if there were any.
     pub(crate) fn take_rewritten(&self) -> bool {
         match &self.role {
-            Role::Following(following) => following.follower().take_rewritten(false).unwrap_or(false),
+            Role::Following(following) => {
+                let (mut follower, mut exchange) = (following.follower(), None);
+                let mut begin = || {
+                    exchange.get_or_insert_with(|| self.exchange());
+                };
+                follower.take_rewritten(false, &mut begin).unwrap_or(false)
+            }
             Role::Writer(_) => false,
         }
     }

@@ -1,9 +1,9 @@
 //! The segments of a log, as its users see them.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use varve_segment::{Hold, Segment};
+use varve_segment::{Hold, Segment, Span};
 
 use crate::error::{Error, Result};
 use crate::writer::Wal;
@@ -35,6 +35,8 @@ pub struct SegmentInfo {
     pub marker: u32,
     /// Tells it from others that had its id: from what it was before it was rewritten.
     pub salt: u64,
+    /// What the engine that stands on the log counts in it, where it counts otherwise; there as soon as it knows.
+    pub span: Arc<OnceLock<Span>>,
     /// Readers, views and pins that hold it.
     pub references: usize,
     /// It is no more part of the log; its file goes when nobody holds it.
@@ -59,6 +61,7 @@ impl SegmentInfo {
             modified_micros: segment.modified_micros(),
             marker: header.marker,
             salt: header.salt,
+            span: Arc::clone(&segment.span),
             references: segment.holds(),
             pending_deletion: segment.is_retired(),
         }

@@ -8,6 +8,7 @@ use varve_io::Machine;
 use varve_segment::{Care, Directory, FileName, Remains};
 use varve_wal::{RecoverReport, Wal, WalOptions, salvage_of};
 
+use super::intact::held;
 use super::log_state;
 use crate::entry;
 use crate::error::Result;
@@ -22,9 +23,13 @@ const SEGMENT_SIZE: u64 = 16 << 20;
 /// it wrote there is removed.
 ///
 /// Entries that are lost are a gap of the copy, too: its recovery lists it, between the offsets of the messages on both sides. `entries` and
-/// `kept_entries` of the report count entries: messages alone, and groups of them.
+/// `kept_entries` of the report count messages.
 pub fn salvage(machine: Arc<dyn Machine>, from: &Path, to: &Path, care: &Care) -> Result<RecoverReport> {
-    salvage_of(EngineKind::Log, machine, from, to, care, |source, target, found| copy(source, target, found, care))
+    let report = salvage_of(EngineKind::Log, machine, from, to, care, |source, target, found| {
+        copy(source, target, found, care)
+    })?;
+    // All that is intact is copied.
+    Ok(RecoverReport { entries: report.kept_entries, ..report })
 }
 
 fn copy(source: &Directory, target: &Directory, found: &Remains, care: &Care) -> Result<u64> {
@@ -56,7 +61,7 @@ fn copy_entries(wal: &Arc<Wal>, source: &Directory, found: &Remains, state: &mut
     let id = found.set.all().first().map_or(0, |segment| segment.header.log);
     let before = snapshot::newest(source, id, |_| None)?;
     let (mut producers, from) = before.as_ref().map_or_else(Default::default, |one| (Producers::of(one), one.offset));
-    let (mut kept, mut expected, mut end) = (0, found.first_index, 0);
+    let (mut kept, mut expected, mut end, mut body) = (0, found.first_index, 0, Vec::new());
     found.each_record(found.first_index, found.next_index, care, |_, index, payload| -> Result<()> {
         pass_over_lost(wal, found, expected, index)?;
         expected = index + 1;
@@ -71,7 +76,7 @@ fn copy_entries(wal: &Arc<Wal>, source: &Directory, found: &Remains, state: &mut
         }
         state.leader_epoch = state.leader_epoch.max(provenance.leader_epoch);
         wal.append(payload, None)?;
-        kept += 1;
+        kept += held(payload, &entry, state.start_offset, &mut body).map_err(invalid)?;
         Ok(())
     })?;
     pass_over_lost(wal, found, expected, found.next_index)?;

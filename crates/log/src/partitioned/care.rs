@@ -93,6 +93,11 @@ impl PartitionedLog {
         Ok(PartitionedRemoval { logs, before, current: None, removed: Removed::default() })
     }
 
+    /// [`Log::settle_spans`] of all partitions.
+    pub fn settle_spans(&self) {
+        self.there().for_each(|(_, log)| log.settle_spans());
+    }
+
     /// Figures of each partition; those of one that another process has not made yet are empty.
     pub fn stats(&self) -> Vec<LogStats> {
         self.logs.iter().map(|log| log.get().map(|log| log.stats()).unwrap_or_default()).collect()

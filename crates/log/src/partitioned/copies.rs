@@ -11,6 +11,7 @@ use super::settings::{self, Settings, number, subdirectory};
 use super::{PartitionedLog, PartitionedOptions};
 use crate::care;
 use crate::error::{Error, Result};
+use crate::stats::LogStats;
 
 /// What a backup has written.
 #[derive(Debug, Clone, Default)]
@@ -68,17 +69,22 @@ impl PartitionedLog {
 
     /// The same of the log at `from`, which nobody may have open: it is opened for as long as it takes.
     pub fn backup_of(machine: Arc<dyn Machine>, from: &Path, to: &Path, care: &Care) -> Result<PartitionedBackup> {
-        let mut options = PartitionedOptions::default();
-        options.log.create = Some(false);
-        if let Some(first) = begun(&machine, from)?.first() {
-            options.log = care::as_it_is(&machine, &from.join(subdirectory(*first)))?;
-        }
+        let options = as_it_is(&machine, from)?;
         let whole = Self::open(machine, from, &options)?;
         let copied = whole.backup(to, care);
         let closed = whole.close();
         let report = copied?;
         closed?;
         Ok(report)
+    }
+
+    /// Figures of each partition of the log at `dir`, which may be open: see [`crate::stat`]. Those of one that was never written to are empty.
+    pub fn stat(machine: Arc<dyn Machine>, dir: &Path) -> Result<Vec<LogStats>> {
+        let options = as_it_is(&machine, dir)?;
+        let whole = Self::follow(machine, dir, &options)?;
+        let stats = whole.stats();
+        whole.close()?;
+        Ok(stats)
     }
 
     /// Looks at every entry of the log at `dir`, which may be open, and changes nothing: see [`crate::check`].
@@ -144,6 +150,16 @@ impl PartitionedLog {
 }
 
 const ONE_COPY: &str = "one of the two copies is damaged; the next open writes both anew";
+
+/// To open the log in `dir` as it is.
+fn as_it_is(machine: &Arc<dyn Machine>, dir: &Path) -> Result<PartitionedOptions> {
+    let mut options = PartitionedOptions::default();
+    options.log.create = Some(false);
+    if let Some(first) = begun(machine, dir)?.first() {
+        options.log = care::as_it_is(machine, &dir.join(subdirectory(*first)))?;
+    }
+    Ok(options)
+}
 
 /// Partitions that were ever written to, in order.
 fn begun(machine: &Arc<dyn Machine>, dir: &Path) -> Result<Vec<usize>> {

@@ -41,10 +41,18 @@ impl PartitionedLog {
         }
         let owner = Owner::new(directory.clone());
         let whole = Self::over(directory, options, count, id, Some(Arc::clone(&owner)), Some(lock));
+        let (mut there, mut to_come) = (Vec::new(), Vec::new());
         for partition in 0..count {
-            let path = dir.join(subdirectory(partition));
-            let log =
-                Log::open_for(Some(Arc::clone(&owner)), Arc::clone(whole.directory.machine()), &path, &options.log)?;
+            let one = Directory::for_reading(Arc::clone(whole.directory.machine()), &dir.join(subdirectory(partition)));
+            if is_to_come(&one)? { to_come.push(partition) } else { there.push(partition) }
+        }
+        // Those that are there tell those to come what the whole has, where that is not asked for.
+        let mut log_options = options.log.clone();
+        for partition in there.into_iter().chain(to_come) {
+            let (machine, path) = (Arc::clone(whole.directory.machine()), dir.join(subdirectory(partition)));
+            let log = Log::open_for(Some(Arc::clone(&owner)), machine, &path, &log_options)?;
+            log_options.key_index = log_options.key_index.or(Some(log.key_index));
+            log_options.time_index = log_options.time_index.or(Some(log.time_index));
             if !log.wal().rest()? {
                 owner.woken(log.wal());
             }

@@ -35,11 +35,16 @@ impl Replaced {
         replaced.last = vec![None; REMEMBERED];
         if !log.key_index {
             let tail = log.tail.lock();
-            let options = index_options(&log.wal, &tail.state, Role::Scratch, 0);
+            // In a directory that another process writes nothing is changed: more than has room in memory needs an index.
+            let role = if log.wal.is_following() { Role::Follower } else { Role::Scratch };
+            let options = index_options(&log.wal, &tail.state, role, 0);
             drop(tail);
             let (mut keys, _) = KeyIndex::open(log.machine(), log.dir(), &options)?;
             let next = log.next_offset();
             log.each_held(&varve_segment::Care::default(), &mut |message| {
+                if role == Role::Follower && keys.room() == 0 {
+                    return Err(Error::NoIndex { by: "key" });
+                }
                 add(&mut keys, key_hash(log.key_seed, message.key), message.offset, next)?;
                 Ok(true)
             })?;

@@ -48,7 +48,18 @@ impl Log {
 
     /// Offset up to which `rule`, one of those that remove from the start, removes.
     pub(crate) fn prefix_end(self: &Arc<Self>, rule: &Rule) -> Result<u64> {
-        let (start, next) = (self.start_offset(), self.next_offset());
+        loop {
+            let held = (self.moves(), self.start_offset());
+            let end = self.prefix_end_now(rule, held.1)?;
+            // What was removed while it was counted was counted, and is not there to be passed over.
+            if held == (self.moves(), self.start_offset()) {
+                return Ok(end);
+            }
+        }
+    }
+
+    fn prefix_end_now(self: &Arc<Self>, rule: &Rule, start: u64) -> Result<u64> {
+        let next = self.next_offset();
         let care = Care::default();
         match *rule {
             Rule::BeforeOffset(offset) if offset > next => {

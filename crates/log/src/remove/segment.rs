@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use varve_codec::Codec;
 use varve_format::{BatchFlags, Body, Entry, Group, Message};
-use varve_segment::{OldRecord, Result as SegmentResult, Rewriter};
+use varve_segment::{ErrorCode, OldRecord, Result as SegmentResult, Rewriter};
 
 use super::{Removed, Which};
 use crate::entry::{self, Packer};
@@ -62,7 +62,7 @@ impl Log {
         let Some(end) = segment.end() else { return Ok(Default::default()) };
         let (start, first) = (self.start_offset(), segment.header.first_index);
         let (mut gone, mut body) = (Vec::new(), Vec::new());
-        entry::each(&self.wal, first.max(self.wal.first_index()), end.next_index, |index, payload| {
+        let looked = entry::each(&self.wal, first.max(self.wal.first_index()), end.next_index, |index, payload| {
             let mut outcome = Ok(());
             let looked = entry::each_message(payload, &mut body, &mut |message| {
                 match goes(message) {
@@ -74,7 +74,14 @@ impl Log {
             });
             looked.map_err(|reason| corrupt(&self.wal, index, reason))?;
             outcome
-        })?;
+        });
+        match looked {
+            // Retention has taken it meanwhile: nothing is left to remove.
+            Err(error) if error.code() == ErrorCode::OutOfRange && self.wal.first_index() > first => {
+                return Ok(Default::default());
+            }
+            looked => looked?,
+        }
         if gone.is_empty() {
             return Ok(Default::default());
         }

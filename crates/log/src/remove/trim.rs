@@ -26,7 +26,7 @@ impl Log {
             state.start_offset = to;
             state.high_water = state.high_water.max(to);
         })?;
-        self.start_offset.store(to, Ordering::Release);
+        self.begin_at(to);
         self.high_water.fetch_max(to, Ordering::AcqRel);
         drop(tail);
         let (segments, bytes) = self.drop_segments(to, next)?;

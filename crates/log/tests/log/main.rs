@@ -4,7 +4,9 @@
 
 mod care;
 mod crashes;
+mod damage;
 mod histories;
+mod metamorphic;
 mod migration;
 mod model;
 mod producers;

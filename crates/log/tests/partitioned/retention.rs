@@ -239,3 +239,20 @@ fn of_partitions_each_is_seen_to_and_what_went_is_counted() {
     whole.close().unwrap();
     assert_eq!(open(&machine, &any()).unwrap().log(3).unwrap().start_offset(), 190);
 }
+
+#[test]
+fn a_delete_meanwhile_makes_no_rule_remove_more_than_it_says() {
+    for round in 0..400 {
+        let machine = SimMachine::new(round);
+        let log = single(&machine, Some(Retention { max_messages: Some(20), ..rules() }));
+        (0..23).for_each(|time| assert_eq!(add(&log, time, 10), time.cast_unsigned()));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut removal = log.delete(vec![0, 1, 2]).unwrap();
+                while removal.step(&varve_log::Care::default()).unwrap() {}
+            });
+            log.enforce_retention().unwrap();
+        });
+        assert_eq!(offsets(&log).len(), 20, "round {round}");
+    }
+}

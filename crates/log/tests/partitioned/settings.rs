@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use varve_io::Machine;
 use varve_io::sim::SimMachine;
-use varve_log::{ErrorCode, Log, LogOptions, PartitionedOptions};
+use varve_log::{Conditions, ErrorCode, Log, LogOptions, PartitionedOptions};
 
-use crate::model::{DIR, any, held, open, options, put, subdirectory};
+use crate::model::{DIR, any, held, keyed, open, options, put, subdirectory};
 
 #[test]
 fn the_number_is_needed_to_create_kept_and_may_only_grow() {
@@ -122,4 +122,24 @@ fn create_false_makes_no_directory() {
     let mut asked: PartitionedOptions = options(2);
     asked.log.create = Some(false);
     assert_eq!(open(&machine, &asked).unwrap_err().code(), ErrorCode::Io);
+}
+
+#[test]
+fn a_partition_that_begins_later_has_the_indexes_of_those_that_are_there() {
+    let machine = SimMachine::new(1);
+    let mut indexed = options(3);
+    indexed.log.key_index = Some(true);
+    let plain = PartitionedOptions { log: LogOptions { time_index: None, ..any().log }, ..any() };
+    let whole = open(&machine, &indexed).unwrap();
+    put(&whole, 1, b"one").unwrap();
+    whole.close().unwrap();
+    for partition in [0, 2] {
+        let whole = open(&machine, &plain).unwrap();
+        whole.append(Some(partition), &keyed(b"key", b"value"), &Conditions::default()).unwrap();
+        let log = whole.log(partition).unwrap();
+        assert_eq!(log.offset_by_key(Some(b"key")).unwrap(), Some(0));
+        assert_eq!(log.offset_by_time(0).unwrap().map(|(offset, _)| offset), Some(0));
+        whole.close().unwrap();
+    }
+    open(&machine, &indexed).unwrap();
 }

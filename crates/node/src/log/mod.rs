@@ -36,6 +36,10 @@ impl Engine for Log {
     fn heart(self: &Arc<Self>) -> &Arc<Wal> {
         self.wal()
     }
+
+    fn settle_segments(self: &Arc<Self>) {
+        self.settle_spans();
+    }
 }
 
 /// Opens a message log; see `facade/native.ts` for what it gives. Tries the lock once.
@@ -58,6 +62,7 @@ pub fn bind(env: &Env, handle: Hold<Log>, dir: &Path) -> napi::Result<Made> {
     let raw = env.raw();
     let (binding, mut properties) = bind_records(env, handle, dir)?;
     properties.extend([
+        (c"segments", function(raw, &binding, segments)?),
         (c"append", function(raw, &binding, append::append)?),
         (c"appendBatch", function(raw, &binding, append::append_batch)?),
         (c"sizeOf", function(raw, &binding, append::size_of)?),
@@ -70,13 +75,14 @@ pub fn bind(env: &Env, handle: Hold<Log>, dir: &Path) -> napi::Result<Made> {
         (c"getAsync", function(raw, &binding, lookup::get_async)?),
         (c"getEdgeAsync", function(raw, &binding, lookup::get_edge_async)?),
         (c"getByTimeAsync", function(raw, &binding, lookup::get_by_time_async)?),
-        (c"startOffset", function(raw, &binding, |binding, _| Ok(answer(binding.engine()?.start_offset())))?),
+        (c"startOffset", function(raw, &binding, start_offset)?),
         (c"nextIndex", function(raw, &binding, |binding, _| Ok(answer(binding.engine()?.next_offset())))?),
         (c"durableIndex", function(raw, &binding, |binding, _| Ok(answer(binding.engine()?.durable_offset())))?),
         (c"committed", function(raw, &binding, |binding, _| Ok(answer(binding.engine()?.high_water_mark())))?),
         (c"sync", function(raw, &binding, |binding, _| Ok(binding.writable()?.sync().map(answer)?))?),
         (c"wakeAt", function(raw, &binding, wake_at)?),
         (c"reader", function(raw, &binding, read::reader)?),
+        (c"memory", function(raw, &binding, read::memory)?),
         (c"advanceHighWaterMark", function(raw, &binding, advance_high_water_mark)?),
         (c"cursor", function(raw, &binding, cursor::cursor)?),
         (c"cursors", function(raw, &binding, cursor::cursors)?),
@@ -93,6 +99,13 @@ pub fn bind(env: &Env, handle: Hold<Log>, dir: &Path) -> napi::Result<Made> {
     object(raw, &properties).map(Made)
 }
 
+fn start_offset(binding: &Rc<LogBinding>, _: &Call) -> Result<Answer, Fault> {
+    let log = binding.engine()?;
+    // Of a log that is followed: as of now.
+    log.catch_up();
+    Ok(answer(log.start_offset()))
+}
+
 /// `wakeAt(seen, gated)`.
 fn wake_at(binding: &Rc<LogBinding>, call: &Call) -> Result<Answer, Fault> {
     let log = binding.engine()?;
@@ -104,6 +117,12 @@ fn wake_at(binding: &Rc<LogBinding>, call: &Call) -> Result<Answer, Fault> {
 
 fn advance_high_water_mark(binding: &Rc<LogBinding>, call: &Call) -> Result<Answer, Fault> {
     done(binding.writable()?.advance_high_water_mark(index(call, 0)?))
+}
+
+fn segments(binding: &Rc<LogBinding>, call: &Call) -> Result<Answer, Fault> {
+    let log = binding.engine()?;
+    log.wal().check_open()?;
+    made(report::segments(&Env::from_raw(call.env), &log.segments()))
 }
 
 fn stats(binding: &Rc<LogBinding>, call: &Call) -> Result<Answer, Fault> {

@@ -9,9 +9,10 @@ use super::LogBinding;
 use crate::argument::{answer, index, optional_index};
 use crate::fault::Fault;
 use crate::handle::SharedReader;
-use crate::lent::{LentSlab, References};
+use crate::lent::{LentPlace, LentSlab, PlaceOf, References};
 use crate::raw::{Answer, Call, Made, function, object};
 use crate::task::promise_holding;
+use crate::view;
 
 /// Flags of `reader`.
 const GATED: u64 = 1;
@@ -46,12 +47,32 @@ pub(super) fn row_of(message: &Message<'_>, at: usize) -> ([u32; ROW_WORDS], usi
     (row, end - at)
 }
 
+/// `memory(mark)`: an `ArrayBuffer` over the whole pages of a segment that are written; `undefined` where there is none to be had.
+pub(super) fn memory(binding: &Rc<LogBinding>, call: &Call) -> Result<Answer, Fault> {
+    let Some(pin) = binding.engine()?.pin_marked(index(call, 0)?)? else { return Ok(Answer::Undefined) };
+    let Some(map) = pin.private_map()? else { return Ok(Answer::Undefined) };
+    let made = view::of(call.env, map, pin).map_err(|error| Fault::invalid(error.reason))?;
+    Ok(made.map_or(Answer::Undefined, Answer::Value))
+}
+
 /// A reader of one thread.
-struct ReaderBinding(Arc<SharedReader<LogReader>>);
+struct ReaderBinding {
+    reader: Arc<SharedReader<LogReader>>,
+    place: Arc<LentPlace>,
+    /// Of the place.
+    _held: References,
+}
+
+impl Drop for ReaderBinding {
+    fn drop(&mut self) {
+        // Before the memory may go.
+        self.place.give_up();
+    }
+}
 
 impl ReaderBinding {
     fn reader(&self) -> MutexGuard<'_, Option<LogReader>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<R>(&self, use_it: impl FnOnce(&mut LogReader) -> varve_log::Result<R>) -> Result<R, Fault> {
@@ -59,19 +80,22 @@ impl ReaderBinding {
     }
 }
 
-/// `reader(from, to?, flags, key)`: of the messages with that key only, if flag 2 is set.
+/// `reader(from, to?, flags, key, place)`: of the messages with that key only, if flag 2 is set. `place` is told when the log begins later.
 pub(super) fn reader(binding: &Rc<LogBinding>, call: &Call) -> Result<Answer, Fault> {
     let log = binding.engine()?;
     let flags = index(call, 2)?;
     let mut scratch = Vec::new();
     let key = call.part(3, &mut scratch, "a key")?;
+    let place = LentPlace::new(call, 4)?;
     let options = ReaderOptions {
         from: index(call, 0)?,
         to: optional_index(call, 1)?,
         gated: flags & GATED != 0,
         key: (flags & KEYED != 0).then(|| key.map(std::borrow::Cow::into_owned)),
     };
-    let reader = Rc::new(ReaderBinding(binding.share(log.reader(options)?)));
+    let mirror = Arc::new(PlaceOf(Arc::clone(&place)));
+    let reader = binding.share(log.reader_told(options, Some(mirror))?);
+    let reader = Rc::new(ReaderBinding { reader, place, _held: References::to(call, &[4]) });
     let made = || {
         object(
             call.env,
@@ -97,17 +121,21 @@ fn number(fill: Fill) -> f64 {
     }
 }
 
-/// `fill(slab, rows)`.
+/// `fill(slab, rows, views?)`.
 fn fill(reader: &Rc<ReaderBinding>, call: &Call) -> Result<Answer, Fault> {
     let rows = call.table(1).ok_or_else(|| Fault::invalid("rows are a Uint32Array".into()))?;
-    let filled = reader.with(|reader| reader.fill(call.slab(0), rows))?;
+    let views = call.boolean(2).unwrap_or(false) && view::are_allowed();
+    let filled = reader.with(|reader| {
+        let slab = call.slab(0);
+        if views { reader.fill_views(slab, rows) } else { reader.fill(slab, rows) }
+    })?;
     Ok(Answer::Number(number(filled)))
 }
 
 /// `fillAhead(slab, rows)`: on another thread, as many as there is room for.
 fn fill_ahead(reader: &Rc<ReaderBinding>, call: &Call) -> Result<Answer, Fault> {
     let mut lent = LentSlab::new(call)?;
-    let shared = Arc::clone(&reader.0);
+    let shared = Arc::clone(&reader.reader);
     let held = References::to(call, &[0, 1]);
     let work = move || {
         let (slab, rows) = lent.parts();
@@ -146,5 +174,6 @@ fn seek(reader: &Rc<ReaderBinding>, call: &Call) -> Result<Answer, Fault> {
 fn close(reader: &Rc<ReaderBinding>, _: &Call) -> Result<Answer, Fault> {
     let closed = reader.reader().take();
     drop(closed);
+    reader.place.give_up();
     Ok(Answer::Undefined)
 }

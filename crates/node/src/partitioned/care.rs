@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use napi::Env;
-use varve_log::{Care, PartitionedLog, PartitionedRemoval, Removed};
+use napi::bindgen_prelude::AsyncTask;
+use varve_log::{Care, LogStats, PartitionedLog, PartitionedRemoval, Removed};
 
 use super::PartitionedBinding;
 use crate::argument::{absolute, micros};
@@ -15,7 +16,7 @@ use crate::log::manage::directory;
 use crate::raw::{Answer, Call, Made, function};
 use crate::report;
 use crate::steps::{Step, Steps};
-use crate::task::{promise, watched};
+use crate::task::{Job, promise, watched};
 
 /// A compaction that is under way.
 enum Work {
@@ -105,4 +106,20 @@ pub fn recover_partitioned(env: Env, dir: String) -> napi::Result<Made> {
 pub fn salvage_partitioned(env: Env, from: String, to: String) -> napi::Result<Made> {
     let (from, to) = (given(&env, &from)?, given(&env, &to)?);
     watched(env, move |care| Ok(PartitionedLog::salvage(Arc::clone(&MACHINE), &from, &to, care)?), report::recovered)
+}
+
+/// Copies a log of partitions that is not open.
+#[napi(catch_unwind, ts_return_type = "unknown")]
+pub fn backup_partitioned(env: Env, from: String, to: String) -> napi::Result<Made> {
+    let (from, to) = (given(&env, &from)?, given(&env, &to)?);
+    let work = move |care: &Care| Ok(PartitionedLog::backup_of(Arc::clone(&MACHINE), &from, &to, care)?);
+    watched(env, work, report::backed_up_partitions)
+}
+
+/// Outlines of the partitions of a log that need not be open.
+#[napi(ts_return_type = "Promise<unknown>")]
+pub fn stat_partitioned(env: Env, dir: String) -> napi::Result<AsyncTask<Job<Vec<LogStats>>>> {
+    let dir = given(&env, &dir)?;
+    let work = move || Ok(PartitionedLog::stat(Arc::clone(&MACHINE), &dir)?);
+    Ok(promise(work, |env, stats| report::partitions(&env, &stats)))
 }

@@ -27,6 +27,10 @@ impl Engine for PartitionedLog {
     type Reader = LogReader;
     type Heart = Self;
 
+    fn settle_segments(self: &Arc<Self>) {
+        Self::settle_spans(self);
+    }
+
     fn heart(self: &Arc<Self>) -> &Arc<Self> {
         self
     }

@@ -27,6 +27,9 @@ pub type WalBinding = Binding<Wal>;
 impl Engine for Wal {
     type Reader = WalReader;
     type Heart = Self;
+    const HAS_INDEXES: bool = true;
+
+    fn settle_segments(self: &Arc<Self>) {}
 
     fn heart(self: &Arc<Self>) -> &Arc<Self> {
         self
@@ -52,6 +55,7 @@ fn bind(env: &Env, handle: Handle, dir: &Path) -> napi::Result<Made> {
     let raw = env.raw();
     let (binding, mut properties) = bind_records(env, Hold::Own(handle), dir)?;
     properties.extend([
+        (c"segments", function(raw, &binding, segments)?),
         (c"append", function(raw, &binding, append)?),
         (c"appendPacked", function(raw, &binding, append_packed)?),
         (c"get", function(raw, &binding, read::get)?),
@@ -113,6 +117,12 @@ fn wake_at(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
     binding.settler.notifier().await_move();
     let waits = wal.wake_at(index(call, 0)?, call.boolean(1).unwrap_or(false));
     Ok(answer(u64::from(waits)))
+}
+
+fn segments(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {
+    let wal = binding.engine()?;
+    wal.check_open()?;
+    made(report::segments(&Env::from_raw(call.env), &wal.segments()))
 }
 
 fn stats(binding: &Rc<WalBinding>, call: &Call) -> Result<Answer, Fault> {

@@ -35,6 +35,38 @@ impl Walk<'_> {
         });
     }
 
+    /// A truncation at `first_index` kept the first records of a batch, and damage lies behind them: it took what was cut, and they stand.
+    pub(super) fn regain(&mut self, first_index: u64) -> Result<()> {
+        let lost = |from: u64, gap: &Gap| if gap.to >= from { from.min(gap.from) } else { from };
+        let from = self.survey.gaps.iter().rev().fold(first_index, lost);
+        let begin = self.survey.pieces.partition_point(|piece| piece.next_index <= from);
+        let Some(pieces) = self.survey.pieces.get(begin..).filter(|_| from < first_index) else { return Ok(()) };
+        let (mut regained, mut open_batch) = (Vec::new(), None);
+        for (i, piece) in pieces.iter().enumerate() {
+            let file = self.directory.open(FileName::Segment(piece.header.id), Access::Read)?;
+            let found = scan(&*file, &piece.header, open_batch, false)?;
+            let next_index = found.next_index(&piece.header);
+            let is_last = i + 1 == pieces.len();
+            if next_index < if is_last { first_index } else { piece.next_index } {
+                return Ok(());
+            }
+            open_batch = found.open_batch;
+            regained.push((next_index, found));
+        }
+        self.survey.gaps.retain(|gap| gap.from < from);
+        let mut skipped = Vec::new();
+        for (piece, (next_index, found)) in self.survey.pieces.iter_mut().skip(begin).zip(regained) {
+            let behind = piece.header.first_index + found.positions.len() as u64;
+            skipped.extend(found.skipped.map(|(position, to)| (piece.header, position, behind, to)));
+            (piece.end, piece.next_index, piece.payload_bytes) = (found.end, next_index, found.payload_bytes);
+            piece.records = found.positions.len() as u64;
+            (piece.positions, piece.damaged, piece.reason) = (Some(found.positions), false, found.reason);
+        }
+        skipped.iter().for_each(|(header, position, from, to)| self.note_gap(header, *position, *from, *to));
+        self.survey.stop = self.survey.stop.filter(|stop| stop.index < from);
+        Ok(())
+    }
+
     /// The records before the first segment that is left, and behind the last frame that is: their indexes are not used again.
     fn lose_ends(&mut self) {
         let state_first = self.survey.state.as_ref().map(|state| state.first_index);
@@ -88,6 +120,11 @@ impl Walk<'_> {
         }
         if self.skip {
             self.lose_ends();
+        }
+        if let Some(piece) = self.survey.pieces.last().filter(|piece| !piece.sealed) {
+            // What tells of how it once ended, before a power loss took that end, must not be believed when it ends anew with as many records.
+            let is_of_it = |name: &&FileName| matches!(name, FileName::Sidecar(id) | FileName::Digest(id) if *id == piece.header.id);
+            self.survey.leftovers.extend(self.names.iter().filter(is_of_it));
         }
         let next = self.extent();
         let held_segments =

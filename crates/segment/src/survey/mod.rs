@@ -132,6 +132,14 @@ pub(crate) struct Survey {
     pub(crate) leftovers: Vec<FileName>,
 }
 
+impl Survey {
+    /// Index of the first record: what the newest state says; without one, where the first segment begins.
+    pub(crate) fn first_index(&self) -> u64 {
+        let first = || self.pieces.first().map_or(0, |piece| piece.header.first_index);
+        self.state.as_ref().map_or_else(first, |state| state.first_index)
+    }
+}
+
 /// Looks at all of `directory`. With `verify` every frame is read; else only those that are not known to be durable. With
 /// `skip` it goes on behind damage.
 pub(crate) fn survey(

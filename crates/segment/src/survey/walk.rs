@@ -251,6 +251,9 @@ impl Walk<'_> {
         while let Some(piece) = self.survey.pieces.pop_if(|piece| goes(piece)) {
             self.loose.push(piece.header.id);
         }
+        if self.skip && on_purpose {
+            self.regain(first_index)?;
+        }
         let mut damaged = false;
         // Where a torn tail was cut, even if no record was in it, the footer tells of more than is there.
         if let Some(piece) = self.survey.pieces.last_mut()
@@ -281,9 +284,8 @@ impl Walk<'_> {
             }
             // Else the footer is believed, as that of any segment that is known to be durable: damage is met by who reads it.
         }
-        // What a cut leaves stands: a truncation keeps only what had been whole, and may be gone by now itself. Who goes on behind damage has lost a batch
-        // that is not ended before the cut of a recovery.
-        if self.skip && !on_purpose && self.open_batch.is_some_and(|batch| batch.index < first_index) {
+        // A truncation leaves only what had been whole. A recovery cuts where a batch begins that is not ended, unless it went on behind damage.
+        if !on_purpose && self.open_batch.is_some_and(|batch| batch.index < first_index) {
             self.lose_open_batch(first_index);
         }
         self.open_batch = None;
@@ -300,7 +302,7 @@ impl Walk<'_> {
     }
 
     /// A range of records that a salvage could not fill: not there, and no damage.
-    fn note_gap(&mut self, header: &SegmentHeader, position: u64, from: u64, to: u64) {
+    pub(super) fn note_gap(&mut self, header: &SegmentHeader, position: u64, from: u64, to: u64) {
         let path = self.path(header.id);
         let removed = header.is_rewritten();
         self.survey.gaps.push(Gap { path, position, bytes: 0, from, to, removed });

@@ -1,5 +1,5 @@
 //! What is synced and what is made, and when; and what a backup is, beside all else. Parity with others of this kind:
-//! `docs/parity.md`.
+//! `docs/parity/walfs.md`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

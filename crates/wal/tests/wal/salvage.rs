@@ -7,7 +7,7 @@ use varve_io::Machine;
 use varve_io::sim::SimMachine;
 use varve_wal::{Care, ErrorCode, RecoverReport, Result, Wal, WalOptions, check, salvage};
 
-use crate::log::{DIR, all, fresh, open, record, small};
+use crate::log::{DIR, all, batch, fresh, open, record, small};
 
 const TO: &str = "/data/copy";
 
@@ -138,4 +138,42 @@ fn a_target_that_is_not_empty_is_refused_and_what_fails_leaves_nothing() {
         assert_eq!(names(&machine), 0, "after {passing} writes");
     }
     assert_eq!(copy(&machine, &Care::default()).unwrap().kept_entries, 95);
+}
+
+/// A batch of six that a truncation has halved, in one segment or over two, and damage in what it cut.
+#[test]
+fn what_a_truncation_kept_of_a_batch_is_copied_whatever_became_of_the_rest() {
+    for len in [100, 30_000] {
+        for and_elsewhere in [false, true] {
+            let (machine, wal) = fresh(&small());
+            (0..6).for_each(|index| assert_eq!(wal.append(&record(index, 100), None).unwrap(), index));
+            let first = batch(&wal, &(6..12).map(|index| record(index, len)).collect::<Vec<_>>()).unwrap();
+            assert_eq!(first, 6);
+            let cut = wal.position_of(9).unwrap().unwrap();
+            assert_eq!(cut.segment, if len == 100 { 1 } else { 2 }, "where the part that is cut begins");
+            wal.truncate_after(9).unwrap();
+            wal.append(&record(9, 50), None).unwrap();
+            wal.append(&record(10, 50), None).unwrap();
+            wal.flush().unwrap();
+            let last = wal.position_of(10).unwrap().unwrap();
+            let held = all(&wal);
+            wal.close().unwrap();
+            drop(wal);
+            while machine.run_job() {}
+            let flip = |id: u64, position: u64| {
+                let mut bytes = machine.contents(&segment(id)).unwrap();
+                bytes[usize::try_from(position).unwrap()] ^= 1;
+                machine.set_contents(&segment(id), &bytes).unwrap();
+            };
+            flip(cut.segment, cut.offset + 20);
+            if and_elsewhere {
+                flip(last.segment, last.offset + 20);
+            }
+            copy(&machine, &Care::default()).unwrap();
+            let kept = if and_elsewhere { 10 } else { 11 };
+            let copied = all(&open_copy(&machine));
+            let indexes: Vec<_> = copied.iter().map(|(index, _)| *index).collect();
+            assert!(copied == held[..kept], "{len} bytes, damage elsewhere: {and_elsewhere}: {indexes:?}");
+        }
+    }
 }

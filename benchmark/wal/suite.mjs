@@ -1,8 +1,8 @@
-// What is measured: the jobs, who does each, how much of it, and the goals.
+// What is measured of the Wal: the jobs, who does each, how much of it, and the goals. A column of a table is a size of records.
 
 const MiB = 1 << 20
 
-export const sizes = [16, 138, 1024, 32768]
+const sizes = [16, 138, 1024, 32768]
 
 /** kind: 'varve', a 'rival' that a Node program could use instead, or a 'floor', which nothing here can beat. */
 const varve = (run, label) => ({ peer: 'varve', run, label: `varve ${label}`, kind: 'varve' })
@@ -15,7 +15,7 @@ const engine = (run) => ({ peer: 'rust', run, label: 'Rust, the same engine', ki
 const appendOnly = (run, label, share = 1) =>
   ({ peer: 'async-append-only-log', run, label: `async-append-only-log ${label}`, kind: 'rival', share })
 
-export const jobs = [
+const jobs = [
   {
     id: 'append',
     title: 'Append one at a time, no sync',
@@ -88,7 +88,7 @@ export const jobs = [
     title: 'Tail latency of one append, over rotations',
     note: 'Each call timed, the clock\'s own time subtracted; nothing is synced. With few calls the last percentiles are the maximum.',
     records: (size) => Math.min(1_000_000, (256 * MiB) / size),
-    sizes: [138, 1024, 32768],
+    columns: [138, 1024, 32768],
     percentiles: ['p50', 'p99', 'p99.9', 'p99.99', 'max'],
     contenders: [
       varve('tail', '`append`'), byHand('tailEach', 'one write each'), byHand('tailGathered', 'gathered to 256 KiB'), rust('tail'),
@@ -96,11 +96,9 @@ export const jobs = [
   },
 ]
 
-export const key = (contender) => `${contender.peer}/${contender.run}`
-
 /** `ours` takes at most `most` times as long as `against`. */
-const goal = (job, size, ours, against, most) => ({ job, size, ours, against, most })
-export const goals = [
+const goal = (job, column, ours, against, most) => ({ job, column, ours, against, most })
+const goals = [
   goal('append', 138, 'varve/append', 'rust/append', 2.2),
   goal('append', 138, 'varve/append', 'rust/engineAppend', 2.2),
   goal('append', 32768, 'varve/append', 'rust/append', 1.3),
@@ -119,5 +117,28 @@ export const goals = [
   goal('durable', 138, 'varve/durableAwaited', 'rust/durable', 1.5),
   goal('group', 138, 'varve/groupSync', 'fs/groupGathered', 1000 / 3100),
   goal('group', 138, 'varve/groupAsync', 'fs/groupGathered', 1300 / 3100),
-  ...[138, 1024, 32768].map((size) => ({ job: 'tail', size, ours: 'varve/tail', percentile: 'p99.9', nanos: 50_000 })),
+  ...[138, 1024, 32768].map((column) => ({ job: 'tail', column, ours: 'varve/tail', percentile: 'p99.9', nanos: 50_000 })),
 ]
+
+/** `only`: of the sizes that were asked for. */
+export function createSuite({ quick, only }) {
+  const columns = only ?? (quick ? [138, 32768] : sizes)
+  return {
+    goals,
+    minutes: quick ? 1.5 : 9,
+    rounds: quick ? 2 : 7,
+    prepare: ['rust'],
+    rivals: ['async-append-only-log', 'lmdb'],
+    extras: [],
+    jobs: jobs.map((job) => ({ ...job, columns: (job.columns ?? columns).filter((size) => columns.includes(size)) })),
+    label: (size) => (size < 1024 ? `${size} B` : `${size / 1024} KiB`),
+    task(job, size, contender) {
+      const records = Math.ceil(Math.floor(job.records(size)) * (contender.share ?? 1))
+      return { size, records, warmup: job.warmup ?? 50_000, gets: 200_000, outstanding: 256 }
+    },
+    /** What a reading job reads: its name, and the task that fills it. */
+    dataset(job, size, contender) {
+      return job.reads ? { name: `${contender.peer}-${size}`, fill: this.task(job, size, contender) } : undefined
+    },
+  }
+}

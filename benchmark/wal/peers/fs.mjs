@@ -3,8 +3,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
-import { BATCH, createPayloads, createShuffle } from '../payload.mjs'
-import { measureAwaited, measureEach, measurePasses, measureSteps } from '../measure.mjs'
+import { BATCH, createPayloads, createShuffle } from '../../payload.mjs'
+import { measureAwaited, measureEach, measurePasses, measureSteps } from '../../measure.mjs'
 
 const HEADER = 8
 const GATHER = 256 << 10

@@ -1,8 +1,8 @@
 // async-append-only-log: blocks of 64 KiB in memory, written (and synced, always) behind the caller's back.
 import path from 'node:path'
 import createLog from 'async-append-only-log'
-import { BATCH, createPayloads, createShuffle } from '../payload.mjs'
-import { measureAwaited, measurePasses, measureSteps } from '../measure.mjs'
+import { BATCH, createPayloads, createShuffle } from '../../payload.mjs'
+import { measureAwaited, measurePasses, measureSteps } from '../../measure.mjs'
 
 /** The shortest pause before it writes, in milliseconds: with the default of 250 a durable append takes a quarter of a second. */
 const WRITE_TIMEOUT = 1

@@ -1,8 +1,8 @@
 // lmdb: integer keys, values as they are. Without sync it is opened with `noSync`.
 import path from 'node:path'
 import { open } from 'lmdb'
-import { BATCH, createPayloads, createShuffle } from '../payload.mjs'
-import { measureAwaited, measurePasses, measureSteps } from '../measure.mjs'
+import { BATCH, createPayloads, createShuffle } from '../../payload.mjs'
+import { measureAwaited, measurePasses, measureSteps } from '../../measure.mjs'
 
 /** Puts that may be under way before their writer waits for them. */
 const IN_FLIGHT = 1024

@@ -1,7 +1,7 @@
 // varve itself, through its public face, as a user's program has it.
-import { Wal } from '../../index.js'
-import { BATCH, createPayloads, createShuffle } from '../payload.mjs'
-import { measureAwaited, measureEach, measurePasses, measureSteps } from '../measure.mjs'
+import { Wal } from '../../../index.js'
+import { BATCH, createPayloads, createShuffle } from '../../payload.mjs'
+import { measureAwaited, measureEach, measurePasses, measureSteps } from '../../measure.mjs'
 
 // close() syncs, which no rival does in the jobs without sync: here an empty record at 'os' hands everything over.
 const handOver = (log) => () => log.appendAsync('', { durability: 'os' })

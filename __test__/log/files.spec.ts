@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { isVarveError, Log, type LogOptions, type PartitionLog, PartitionedLog, type VarveError } from 'varve'
 import { idOf, KEYS, messageOf, randomOf } from '../programs/log-chaos-message.mjs'
+import { crc32c } from '../support/crc32c.ts'
 import { freshDir } from '../support/directory.ts'
+import { smallDisk } from '../support/small-disk.ts'
 
 // Files of a message log and of one of partitions: whatever becomes of them, what is read is what was written, or an error.
 interface Opened {
@@ -184,26 +186,9 @@ test('a newer version of the file of partitions is VARVE_UNSUPPORTED, and nothin
   t.true(readFileSync(path).equals(bytes))
 })
 
-/** CRC-32C, bit by bit. */
-function crc32c(bytes: Uint8Array): number {
-  let crc = -1
-  for (const byte of bytes) {
-    crc ^= byte
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0)
-  }
-  return ~crc >>> 0
-}
-
 test('on a full disk messages are read and found, and removals that find no room lose nothing: all is there after a reopen', async (t) => {
-  const dir = freshDir(t)
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', dir], { stdio: 'pipe' })
-  } catch (error) {
-    t.log(`no small file system could be mounted here, so this was not tried: ${String((error as Error).message).split('\n')[0]}`)
-    t.pass()
-    return
-  }
-  t.teardown(() => execFileSync('umount', ['--lazy', dir]))
+  const dir = smallDisk(t, 4)
+  if (dir === undefined) return t.pass()
   const log = await Log.open(join(dir, 'log'), { ...OPTIONS, durability: 'os' })
   let count = 0
   const filling = (): void => {

@@ -74,10 +74,10 @@ export class Model {
     if (what === 'trim') this.#may.below = Math.max(this.#may.below, Number(argument))
   }
 
-  /** It has been made, or was given up. */
-  end(isDone: boolean): void {
+  /** It has been made. */
+  end(): void {
     this.#mayCompact()
-    if (isDone) this.#done()
+    this.#done()
     this.#pending = undefined
   }
 

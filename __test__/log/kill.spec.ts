@@ -34,7 +34,7 @@ function replay(model: Model, lines: readonly string[]): ProducerBatch[] {
       const batch = batches.find((one) => one.name === name && one.from === Number(from))
       if (batch !== undefined) batch.offset = at
     } else if (kind === 'i') model.begin(words[0]!, words[1] ?? '')
-    else if (kind === 'd' || kind === 'x') model.end(kind === 'd')
+    else if (kind === 'd') model.end()
     else if (kind === 'c') model.cursor.may = at
     else if (kind === 'C') model.cursor.done = at
     else if (kind === 'h') model.mark.may = Math.max(model.mark.may, at)

@@ -24,7 +24,7 @@ function replay(models: readonly Model[], lines: readonly string[]): void {
       models.forEach((model, at) => model.attempt(numbers.filter((n) => how === 's' || n % 5 === at).map((n) => `${name}:${n}`), how === 'b'))
     } else if (kind === 'a') words.slice(2).forEach((id, i) => models[partition]!.acknowledge(id, Number(words[1]) + i))
     else if (kind === 'i') for (const model of concerned) model.begin(words[1]!, words[2] ?? '')
-    else if (kind === 'd') for (const model of concerned) model.end(true)
+    else if (kind === 'd') for (const model of concerned) model.end()
     else throw new Error(`a line of another kind: ${kind} ${words}`)
   }
   for (const model of models) model.kill()

@@ -2,7 +2,7 @@
 //   p <name> <from> <count> <kind>   is about to append messages <from>, <from> + 1 … of <name>: one by one (s), in a batch (b), or in batch <n> of producer <name> (q<n>)
 //   a <offset> <count> <name> <from> so many of these have got <offset>, <offset> + 1 …, and survive the process
 //   i <what> <argument>              is about to remove: delete <offset,…>, trim <offset>, compact (all that is old enough), some <time> (what is older)
-//   d, x                             that is done, and durable; or has been given up half way
+//   d                                that is done, and durable
 //   c <offset>, C <offset>           the cursor is about to be saved, and is
 //   h <offset>, H <offset>           the same of the high-water mark
 import { setImmediate, setTimeout } from 'node:timers/promises'
@@ -111,12 +111,6 @@ async function remove() {
   tell('d')
 }
 
-/** Retention may take a segment away just when a removal reads it. */
-function givenUp(error) {
-  if (retains !== 'true' || error.code !== 'VARVE_OUT_OF_RANGE') throw error
-  tell('x')
-}
-
 /** Reads what there is, in order, and saves its place, as a consumer does. */
 async function consume() {
   for (;;) {
@@ -146,7 +140,7 @@ for (;;) {
   if (which < 14) {
     await ways[often[random(often.length)]]()
   } else if (which < 17) {
-    removal ??= remove().catch(givenUp).finally(() => (removal = undefined))
+    removal ??= remove().finally(() => (removal = undefined))
   } else if (which < 19) {
     const to = log.nextOffset - random(50)
     if (to <= 0) continue

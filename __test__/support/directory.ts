@@ -49,6 +49,13 @@ export function contents(dir: string): Map<string, Buffer> {
   return new Map(files.sort().map((name) => [name, readFileSync(join(dir, name))]))
 }
 
+/** The same without the durable slots, which are written after a sync was told. */
+export function contentsButSlots(dir: string): Map<string, Buffer> {
+  const files = contents(dir)
+  files.delete('durable')
+  return files
+}
+
 /** The records of a log as text. */
 export function texts(log: Wal, from?: number): string[] {
   return Array.from(log.records(from === undefined ? {} : { from }), ({ data }) => data.toString())

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { type VarveError, Wal } from 'varve'
 import { run } from '../support/child.ts'
+import { crc32c } from '../support/crc32c.ts'
 import { contents, freshDir, segments } from '../support/directory.ts'
 import { instanceOf } from '../support/errors.ts'
 
@@ -101,16 +102,6 @@ test('no permission is VARVE_IO with EACCES', async (t) => {
     t.true(path.startsWith(i === 1 ? closed : dir), path)
   }
 })
-
-/** CRC-32C, bit by bit: enough for two headers. */
-function crc32c(bytes: Uint8Array): number {
-  let crc = -1
-  for (const byte of bytes) {
-    crc ^= byte
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0)
-  }
-  return ~crc >>> 0
-}
 
 test('a newer format version is VARVE_UNSUPPORTED, and nothing is touched', async (t) => {
   const dir = written(t)

@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import test from 'ava'
 import { Wal } from 'varve'
 import { run } from '../support/child.ts'
-import { closedAfter, freshDir } from '../support/directory.ts'
+import { closedAfter } from '../support/directory.ts'
+import { smallDisk } from '../support/small-disk.ts'
 
 interface Met {
   events: string[]
@@ -19,15 +19,8 @@ interface Met {
 }
 
 test('a full disk is an error before an index is given; all before stays, and writing goes on when there is room', async (t) => {
-  const dir = freshDir(t)
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', dir], { stdio: 'pipe' })
-  } catch (error) {
-    t.log(`no small file system could be mounted here, so this was not tried: ${String((error as Error).message).split('\n')[0]}`)
-    t.pass()
-    return
-  }
-  t.teardown(() => execFileSync('umount', ['--lazy', dir]))
+  const dir = smallDisk(t, 8)
+  if (dir === undefined) return t.pass()
   writeFileSync(`${dir}/ballast`, Buffer.alloc(4 << 20))
   const end = await run('fill', [dir, `${dir}/ballast`])
   t.is(end.signal, null, end.stderr)

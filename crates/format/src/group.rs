@@ -1,6 +1,6 @@
 //! Groups: up to 128 items under one header and one checksum, perhaps compressed. Of a log the items are messages.
 
-use crate::entry::{BadEntry, FORM_GROUP, MOST_PROVENANCE, Provenance, is_possible};
+use crate::form::{BadEntry, FORM_GROUP, MOST_PROVENANCE, Provenance, is_possible};
 use crate::layout::layout;
 use crate::message::Message;
 use crate::varint::{MOST_VARINT, Varints, take, take_len};

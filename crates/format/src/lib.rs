@@ -11,6 +11,7 @@ mod digest;
 mod durable;
 mod entry;
 mod footer;
+mod form;
 mod frame;
 mod group;
 mod header;
@@ -29,8 +30,9 @@ pub use checksum::checksum;
 pub use control::{GapFields, State, StateFields};
 pub use digest::{Digest, DigestHeader, Point};
 pub use durable::{Bound, DurableSlot, MOST, SLOT_POSITIONS};
-pub use entry::{BadEntry, Entry, Producer, Provenance};
+pub use entry::Entry;
 pub use footer::{FOOTER_LEN, Footer};
+pub use form::{BadEntry, Producer, Provenance};
 pub use frame::{
     BadFrame, BatchFlags, DISTANCE_UNKNOWN, FRAME_HEADER_LEN, Frame, FrameHeader, FrameKind, FramePlace,
     MAX_RELATIVE_INDEX, frame_len, place_frame,

@@ -1,6 +1,6 @@
 //! Messages: an entry of their own, or items of a group.
 
-use crate::entry::{BadEntry, FORM_GROUP, MOST_PROVENANCE, Provenance, is_possible};
+use crate::form::{BadEntry, FORM_GROUP, MOST_PROVENANCE, Provenance, is_possible};
 use crate::layout::layout;
 use crate::varint::{MOST_VARINT, Varints, take, take_len, unzigzag, zigzag};
 

@@ -189,11 +189,25 @@ impl Log {
         before: u64,
         read: &mut impl FnMut(&Message<'_>) -> R,
     ) -> Result<Option<R>> {
-        self.catch_up();
         self.wal.check_open()?;
+        loop {
+            let moves = self.settled()?;
+            let found = self.newest_now(key, before, read);
+            // What is followed may have been rewritten while its keys were read.
+            if !self.wal.is_following() || self.moves() == moves {
+                return found;
+            }
+        }
+    }
+
+    fn newest_now<R>(
+        &self,
+        key: Option<&[u8]>,
+        mut before: u64,
+        read: &mut impl FnMut(&Message<'_>) -> R,
+    ) -> Result<Option<R>> {
         let hash = key_hash(self.key_seed, key);
         let start = self.start_offset();
-        let mut before = before;
         loop {
             let mut tail = self.tail.lock();
             let Some(candidate) = self.candidate(&mut tail, hash, before)?.filter(|offset| *offset >= start) else {

@@ -180,8 +180,9 @@ impl Log {
     /// The end of the last entry that begins before or at `offset`; `offset` itself where it is in the middle of one.
     fn last_end_below(&self, offset: u64, start: u64) -> Result<u64> {
         let tail = self.tail.lock();
-        if tail.outline.end() <= offset && tail.outline.entries() > 0 && tail.outline.end() > tail.outline.base() {
-            return Ok(tail.outline.end().max(start));
+        if tail.outline.base() <= offset && tail.outline.messages() > 0 {
+            // Of a log that is followed, messages may have been removed from it, too.
+            return Ok(tail.outline.end().min(offset).max(start));
         }
         drop(tail);
         let before = self.sealed.all().into_iter().rev().find(|one| one.base <= offset && one.messages > 0);
@@ -244,7 +245,9 @@ impl Log {
                 }
             };
             let Some(from) = from else { return Ok(None) };
-            let found = self.first_at(from.max(self.wal.first_index()), moves, time, start, &mut read);
+            // What lies before the start is not looked at, whatever became of it.
+            let held = self.locate(start)?.map_or(from, |place| place.index);
+            let found = self.first_at(from.max(held).max(self.wal.first_index()), moves, time, start, &mut read);
             if self.moves() == moves {
                 return found;
             }

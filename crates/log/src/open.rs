@@ -1,7 +1,7 @@
 //! Opening a log, following one, and closing it.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use varve_format::{LogState, ProducerSnapshot};
@@ -115,6 +115,7 @@ impl Log {
             bodies: Bodies::default(),
             gaps: OnceLock::new(),
             mirrors: Mirrors::default(),
+            scratched: AtomicBool::new(false),
         });
         let mut tail = log.tail.lock();
         let mut cut = false;
@@ -157,7 +158,7 @@ impl Log {
     /// Looks at all segments: what the log holds, and where it ends. With `anyway`, also where it is not known what producers have written.
     fn look(&self, tail: &mut Tail, anyway: bool, told: Option<&ProducerSnapshot>) -> Result<()> {
         tail.state = read_state(&self.wal)?;
-        let mut segments = self.wal.segment_set().all();
+        let mut segments = self.wal.seen_segments();
         if !self.wal.is_following() {
             self.look_for_producers(tail, &segments, anyway, told)?;
         }
@@ -215,22 +216,26 @@ impl Log {
     }
 
     fn follow_now(&self, tail: &mut Tail) -> Result<()> {
-        let moves = self.moves();
-        if moves != tail.moves {
-            // What the index knows may have been cut; it is opened again when it is asked.
-            tail.keys = None;
-            self.look(tail, true, None)?;
-            tail.moves = moves;
-            return Ok(());
+        loop {
+            let moves = self.moves();
+            if moves == tail.moves {
+                let state = read_state(&self.wal)?;
+                if tail.seen != self.wal.next_index() || state != tail.state {
+                    self.absorb(tail)?;
+                    tail.state = state;
+                    tail.next_offset = tail.next_offset.max(tail.state.next_offset);
+                    self.publish(tail);
+                }
+            } else {
+                // What the index knows may have been cut; it is opened again when it is asked.
+                tail.keys = None;
+                self.look(tail, true, None)?;
+                tail.moves = moves;
+            }
+            if self.moves() == moves {
+                return Ok(());
+            }
         }
-        let state = read_state(&self.wal)?;
-        if tail.seen != self.wal.next_index() || state != tail.state {
-            self.absorb(tail)?;
-            tail.state = state;
-            tail.next_offset = tail.next_offset.max(tail.state.next_offset);
-            self.publish(tail);
-        }
-        Ok(())
     }
 
     /// Writes and syncs what is there, gives unused space back, and lets go of the lock. Anything after it is an error; a second close does nothing.

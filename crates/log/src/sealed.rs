@@ -82,6 +82,19 @@ impl Sealed {
         self.change(|table| table.push(sealed));
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.with(|table| table.segments.len())
+    }
+
+    /// Takes out those behind the first `count`.
+    pub(crate) fn truncate(&self, count: usize) {
+        self.change(|table| {
+            table.segments.truncate(count);
+            table.max_times.truncate(count);
+        });
+    }
+
     /// Puts `segments` in the place of all.
     pub(crate) fn put(&self, segments: Vec<Arc<SealedSegment>>) {
         let mut table = Table::default();

@@ -112,6 +112,21 @@ impl Log {
 
     /// Reads the entries that have come to the record log by another way than an append here: at open, and from another process.
     pub(crate) fn absorb(&self, tail: &mut Tail) -> Result<()> {
+        let (moves, sealed) = (self.moves(), self.sealed.len());
+        let absorbed = self.absorb_now(tail);
+        if absorbed.is_err() {
+            // Some entries may be known without their keys.
+            tail.keys = None;
+        }
+        if self.moves() != moves {
+            // Entries have got other indexes meanwhile: what is known may be some of both, and is looked at again.
+            self.sealed.truncate(sealed);
+            tail.outline = Outline::default();
+        }
+        absorbed
+    }
+
+    fn absorb_now(&self, tail: &mut Tail) -> Result<()> {
         let next = self.wal.next_index();
         let from = tail.seen.max(self.wal.first_index());
         if from >= next {

@@ -1,7 +1,7 @@
 //! The log itself, and how messages come into it.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use varve_format::{LogState, Producer as Stamped, Provenance};
@@ -48,6 +48,8 @@ pub struct Log {
     /// What the open found missing, by offsets.
     pub(crate) gaps: OnceLock<Vec<Gap>>,
     pub(crate) mirrors: Mirrors,
+    /// A search for keys without an index has files in the directory.
+    pub(crate) scratched: AtomicBool,
 }
 
 /// What an append depends on, and how it is done.

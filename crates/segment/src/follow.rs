@@ -16,6 +16,7 @@ use crate::directory::Directory;
 use crate::durable::DurableFile;
 use crate::error::{Error, Result};
 use crate::inspect::{calm_survey, calmly};
+use crate::kept::Kept;
 use crate::name::FileName;
 use crate::options::SegmentOptions;
 use crate::recover::{cut_tail, damage, hidden, is_torn};
@@ -107,7 +108,8 @@ impl Follower {
     fn begin(directory: &Directory, options: &SegmentOptions, mut found: Survey) -> Result<Option<Self>> {
         let (Some(last), state) = (found.pieces.pop(), found.state.take()) else { return Ok(None) };
         let header = last.header;
-        let file = directory.open(FileName::Segment(header.id), Access::Read)?;
+        // Missing where another was written in its place since the survey: then all is looked at again.
+        let file = Kept::default().open(directory, &header, Access::Read)?;
         let positions = match last.positions {
             Some(positions) => positions,
             None => scan(&*file, &header, None, options.skip_damage)?.positions,
@@ -273,21 +275,17 @@ impl Follower {
             if self.active.written() != footer.data_end || self.next_index != footer.next_index {
                 return Ok(());
             }
-            let next = match Candidate::read(&self.directory, header.id + 1, &self.options) {
-                Ok((candidate, _)) => candidate,
+            let file = match self.directory.open(FileName::Segment(header.id + 1), Access::Read) {
+                Ok(file) => file,
                 Err(error) if error.is_missing() => return Ok(()),
                 Err(error) => return Err(error),
             };
+            // Of the file itself: its name may lead to one that was written in its place by now.
+            let (next, _) = Candidate::of(&self.directory, header.id + 1, &*file, &self.options)?;
             let Some(follows) = next.header.filter(|next| {
                 !next.is_cut() && next.previous_link == header.link && next.first_index == self.next_index
             }) else {
                 return Ok(());
-            };
-            // It may be removed by now.
-            let file = match self.directory.open(FileName::Segment(follows.id), Access::Read) {
-                Ok(file) => file,
-                Err(error) if error.is_missing() => return Ok(()),
-                Err(error) => return Err(error),
             };
             let end = Sealed {
                 data_end: footer.data_end,

@@ -22,6 +22,17 @@ impl Wal {
         &self.set
     }
 
+    /// The segments as far as their records may be seen: the last one takes more, or is sealed and has records that are not shown yet. Of a log that is
+    /// followed others may be there behind it: those of a batch whose end has not come, or that its follower is just reading.
+    pub fn seen_segments(&self) -> Vec<Arc<Segment>> {
+        // The index first: segments come before their records are shown.
+        let (next, mut segments) = self.steady(|| (self.next_index(), self.set.all()));
+        let is_shown = |segment: &Arc<Segment>| segment.end().is_some_and(|end| end.next_index <= next);
+        let shown = segments.iter().take_while(|segment| is_shown(segment)).count();
+        segments.truncate(shown + 1);
+        segments
+    }
+
     /// The active segment.
     pub fn active_segment(&self) -> Arc<Segment> {
         self.active_end().0

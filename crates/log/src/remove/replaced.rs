@@ -1,6 +1,7 @@
 //! Whether a message has later or earlier ones of its key.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use varve_format::Message;
 
@@ -25,6 +26,8 @@ struct Last {
 pub(crate) struct Replaced {
     log: Arc<Log>,
     scratch: Option<KeyIndex>,
+    /// That one has files: one at a time in a directory.
+    has_files: bool,
     last: Vec<Option<Last>>,
 }
 
@@ -35,8 +38,11 @@ impl Replaced {
         replaced.last = vec![None; REMEMBERED];
         if !log.key_index {
             let tail = log.tail.lock();
-            // In a directory that another process writes nothing is changed: more than has room in memory needs an index.
-            let role = if log.wal.is_following() { Role::Follower } else { Role::Scratch };
+            // In a directory that another process writes nothing is changed, and where another search has files, they are not ours: more than has room in
+            // memory needs an index.
+            let in_memory = log.wal.is_following() || log.scratched.swap(true, Ordering::AcqRel);
+            let role = if in_memory { Role::Follower } else { Role::Scratch };
+            replaced.has_files = !in_memory;
             let options = index_options(&log.wal, &tail.state, role, 0);
             drop(tail);
             let (mut keys, _) = KeyIndex::open(log.machine(), log.dir(), &options)?;
@@ -55,7 +61,7 @@ impl Replaced {
 
     /// One that is not asked.
     pub(crate) fn none(log: &Arc<Log>) -> Self {
-        Self { log: Arc::clone(log), scratch: None, last: Vec::new() }
+        Self { log: Arc::clone(log), scratch: None, has_files: false, last: Vec::new() }
     }
 
     /// True if a later message has its key. One without a key is replaced by none.
@@ -106,8 +112,12 @@ impl Replaced {
 
 impl Drop for Replaced {
     fn drop(&mut self) {
+        if !self.has_files {
+            return;
+        }
         if let Some(mut scratch) = self.scratch.take() {
             let _removed_by_the_next_open: Result<u64> = scratch.drop_from(0).map_err(Error::from);
         }
+        self.log.scratched.store(false, Ordering::Release);
     }
 }

@@ -104,3 +104,28 @@ fn a_log_of_which_only_the_bound_is_left_is_one_that_opens_after_a_repair() {
     assert_eq!(log.append(&Input::default()).unwrap(), 0);
     assert_eq!(all(&log).len(), 1);
 }
+
+#[test]
+fn a_search_by_time_does_not_look_at_what_was_trimmed() {
+    let machine = SimMachine::new(1);
+    let log = open(&machine).unwrap();
+    for time in 0..10 {
+        log.append(&Input { value: Some(&[7; 100]), time, ..Input::default() }).unwrap();
+    }
+    log.wal().rotate().unwrap();
+    log.append(&Input { time: 10, ..Input::default() }).unwrap();
+    let third = log.wal().position_of(2).unwrap().unwrap();
+    let mut removal = log.trim(&Rule::BeforeOffset(5)).unwrap();
+    while removal.step(&Care::default()).unwrap() {}
+    log.close().unwrap();
+    drop(log);
+    let file = Path::new(DIR).join(format!("{:016}.seg", third.segment));
+    let mut bytes = machine.contents(&file).unwrap();
+    bytes[usize::try_from(third.offset).unwrap() + 50] ^= 1;
+    machine.set_contents(&file, &bytes).unwrap();
+    let log = open(&machine).unwrap();
+    for time in 0..=10 {
+        let found = log.get_by_time(time, |message| message.offset).unwrap();
+        assert_eq!(found, Some(time.max(5).cast_unsigned()), "{time}");
+    }
+}

@@ -5,6 +5,7 @@
 mod care;
 mod crashes;
 mod damage;
+mod follower;
 mod histories;
 mod metamorphic;
 mod migration;

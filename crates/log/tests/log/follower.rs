@@ -78,10 +78,10 @@ fn a_batch_that_is_half_there_hides_nothing_in_its_segment() {
 
 #[test]
 fn a_reader_of_a_follower_comes_by_all_that_is_there() {
-    let seed = seed();
     let mut passed = 0;
-    for round in 0..15 {
-        let mut rng = Rng::new(seed + round);
+    // The last ones have found a last message in a segment that was none.
+    for seed in (seed()..).take(15).chain(400..405) {
+        let mut rng = Rng::new(seed);
         let machine = SimMachine::new(rng.bits());
         let log = open_with(&machine, &options(true)).unwrap();
         let mut follower = follow(&machine);
@@ -129,7 +129,7 @@ fn a_reader_of_a_follower_comes_by_all_that_is_there() {
             }
             let there = all(&follower).into_iter().map(|known| known.offset).filter(|at| *at < beside.offset());
             let missed: Vec<_> = there.filter(|at| seen.binary_search(at).is_err()).collect();
-            assert_eq!(missed, [], "seed {seed}, round {round}: passed over; it stands at {}", beside.offset());
+            assert_eq!(missed, [], "seed {seed}: passed over; it stands at {}", beside.offset());
         }
         log.sync().unwrap();
         machine.run_watches();
